@@ -1,0 +1,139 @@
+"""The entry point. A command's module is imported only when that command runs, so that ``--help`` stays instant."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from infra import __version__
+from infra.errors import InfraError, Interrupted, UsageError
+
+# name -> (module, one line of help). The group's help is printed from here without importing any of them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("infra.cli.init", "Write a commented cluster.yaml to start from."),
+    "validate": ("infra.cli.validate", "Check cluster.yaml with every rule, before anything is spent."),
+    "schema": ("infra.cli.schema", "Print the JSON Schema of cluster.yaml, for editors."),
+    "graph": ("infra.cli.graph", "Draw what cluster.yaml describes, as SVG or HTML."),
+    "doctor": ("infra.cli.doctor", "Check tools, versions, credentials and quotas."),
+    "plan": ("infra.cli.plan", "Show what would happen and what it costs, and save it."),
+    "apply": ("infra.cli.apply", "Do exactly what the saved plan says."),
+    "status": ("infra.cli.status", "Show what exists, and its health."),
+    "drift": ("infra.cli.drift", "Show what was changed behind our back."),
+    "destroy": ("infra.cli.destroy", "Remove everything, after listing what holds data."),
+    "log": ("infra.cli.log", "Show the record of every apply."),
+    "unlock": ("infra.cli.unlock", "Show and release a lock that a dead run left behind."),
+    "local": ("infra.cli.local", "The embedded AWS: up, status, down."),
+}
+
+EXAMPLE = """
+Examples:
+  infra init --local          write a cluster.yaml for the embedded AWS
+  infra plan                  see what would happen, and what it costs
+  infra apply                 do it
+"""
+
+
+class Lazy(click.Group):
+    """A group whose commands live in modules that are imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(EXAMPLE)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in COMMANDS:
+            import difflib
+
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            raise UsageError(
+                f"there is no command {name!r}",
+                fix=f"did you mean: infra {close[0]}" if close else "see infra --help",
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="infra")
+@click.option("--debug", is_flag=True, help="Log every external command to stderr.")
+def root(debug: bool) -> None:
+    """One file, one plan: GPU machines in the cloud and on the floor, all the same machine."""
+    if debug:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s %(message)s")
+        for noisy in ("botocore", "urllib3", "boto3"):
+            logging.getLogger(noisy).setLevel(logging.INFO)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command line and exit: 0 done, 2 only for a difference, 1 for every error. Never a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a command line; errors are printed (as JSON on stdout when ``--json`` was asked for)."""
+    try:
+        result: Any = root.main(args=arguments, prog_name="infra", standalone_mode=False)
+    except InfraError as error:
+        return _fail(error, arguments)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        return _fail(Interrupted("stopped by you", fix="run the same command again"), arguments)
+    except click.ClickException as error:
+        return _fail(_usage(error), arguments)
+    except KeyboardInterrupt:
+        return _fail(Interrupted("stopped by Ctrl-C", fix="run the same command again"), arguments)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except OSError as error:
+        return _fail(_os_error(error), arguments)
+    except RecursionError:
+        return _fail(InfraError("the input is nested too deeply", fix="make it flatter"), arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _os_error(error: OSError) -> InfraError:
+    """What no driver has put in words of its own yet: a full disk, a missing permission, too many open files."""
+    from infra.files import explain
+
+    return explain("use", error.filename or "the file system", error)
+
+
+def _usage(error: click.ClickException) -> InfraError:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "infra"
+    return UsageError(error.format_message(), where="command line", fix=f"see {path} --help")
+
+
+def _fail(error: InfraError, arguments: Sequence[str]) -> int:
+    if "--json" in arguments:
+        import json
+
+        body = {"error": {"kind": error.kind, "problems": [problem.data() for problem in error.problems]}}
+        click.echo(json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False))
+    else:
+        click.echo(error.text(), err=True)
+    return error.exit_code

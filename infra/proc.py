@@ -1,0 +1,238 @@
+"""The one runner of external programs: a deadline, the output kept, secrets redacted, cancellation, a debug log.
+
+A child runs in a process group of its own, so that Ctrl-C reaches us alone and we decide what the child is told:
+the first Ctrl-C passes SIGINT on and waits (Terraform then finishes the resource in hand), the second passes another,
+the third kills the group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.errors import FileError, Interrupted, ToolFailed, ToolMissing, ToolTimeout
+
+log = logging.getLogger("infra.proc")
+
+LineSink = Callable[[str], None]
+REDACTED = "(redacted)"
+
+
+class Secrets:
+    """The values that must never be shown. Shorter than 6 characters is not redacted: it would blot out words."""
+
+    def __init__(self, values: Sequence[str] = ()) -> None:
+        self._values: set[str] = set()
+        for value in values:
+            self.add(value)
+
+    def add(self, value: str | None) -> None:
+        if value and len(value) >= 6:
+            self._values.add(value)
+
+    def redact(self, text: str) -> str:
+        for value in sorted(self._values, key=len, reverse=True):
+            text = text.replace(value, REDACTED)
+        return text
+
+
+SECRETS = Secrets()
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a program did: its exit ``code``, the whole of ``out`` and ``err`` (redacted), and ``seconds`` taken."""
+
+    argv: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+    seconds: float
+    interrupted: bool = False
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines a person needs to see: of stderr, else of stdout."""
+        text = self.err.strip() or self.out.strip()
+        return "\n".join(text.splitlines()[-lines:])
+
+
+class Cancel:
+    """Shared by the threads of one command: who holds it can ask every running child to stop, more firmly each time."""
+
+    def __init__(self) -> None:
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self.asked = 0
+
+    def __call__(self) -> None:
+        with self._lock:
+            self.asked += 1
+            for child in self._children:
+                _tell(child, signal.SIGINT if self.asked < 3 else signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def _watch(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
+        with self._lock:
+            self._children.add(child)
+            if self.asked:
+                _tell(child, signal.SIGINT)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._children.discard(child)
+
+
+@contextlib.contextmanager
+def on_ctrl_c(cancel: Cancel, say: LineSink) -> Iterator[None]:
+    """While inside, Ctrl-C (and SIGTERM) cancels gently instead of raising KeyboardInterrupt. Main thread only."""
+
+    def handler(number: int, _frame: object) -> None:
+        cancel()
+        wait = "waiting for the operation in hand; again to press, a third time to kill"
+        say(f"{signal.Signals(number).name}: {wait if cancel.asked < 3 else 'killed'}")
+
+    old = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, previous in old.items():
+            signal.signal(number, previous)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Drains one pipe on a thread, line by line, redacting, so that no child ever blocks on a full pipe."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def start(self, stream: object, sink: LineSink | None) -> threading.Thread:
+        thread = threading.Thread(target=self._drain, args=(stream, sink), daemon=True)
+        thread.start()
+        return thread
+
+    def _drain(self, stream: object, sink: LineSink | None) -> None:
+        for raw in iter(stream.readline, b""):  # type: ignore[attr-defined]
+            line = SECRETS.redact(raw.decode("utf-8", "replace"))
+            self.lines.append(line)
+            if sink is not None:
+                sink(line.rstrip("\n"))
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    deadline: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    on_line: LineSink | None = None,
+    stdin: str | None = None,
+    cancel: Cancel | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a program to its end.
+
+    ``deadline`` is in seconds; past it the group gets SIGTERM, 10 s later SIGKILL, and ToolTimeout is raised.
+    ``env`` replaces the environment when given. ``on_line`` gets each line of stdout as it comes (from a thread).
+    With ``check`` a non-zero exit raises ToolFailed with the last lines of output.
+    """
+    name = Path(argv[0]).name
+    log.debug("run %s (cwd %s)", SECRETS.redact(" ".join(argv)), cwd)
+    started = time.monotonic()
+    child = _spawn(argv, cwd, env, stdin is not None)
+    out, err = _Reader(), _Reader()
+    threads = [out.start(child.stdout, on_line), err.start(child.stderr, None)]
+    with (cancel or Cancel())._watch(child):
+        if stdin is not None and child.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.write(stdin.encode())
+                child.stdin.close()
+        try:
+            child.wait(timeout=deadline)
+        except subprocess.TimeoutExpired:
+            _end(child)
+            raise ToolTimeout(
+                f"{name} did not end within {deadline:.0f} s",
+                where=SECRETS.redact(" ".join(argv)),
+                why="".join(err.lines[-5:]).strip(),
+                fix="look at what it waits for with --debug, then run the same command again",
+            ) from None
+        except BaseException:
+            _end(child)
+            raise
+    for thread in threads:
+        thread.join(timeout=5)
+    done = Completed(
+        tuple(argv),
+        child.returncode,
+        "".join(out.lines),
+        "".join(err.lines),
+        time.monotonic() - started,
+        interrupted=bool(cancel and cancel.asked),
+    )
+    log.debug("exit %s after %.1f s: %s\n%s", done.code, done.seconds, name, done.err)
+    if done.interrupted and done.code != 0:
+        raise Interrupted(
+            f"{name} was interrupted", why="Ctrl-C", fix="run the same command again: it goes on where it stopped"
+        )
+    if check and done.code != 0:
+        raise ToolFailed(
+            f"{name} failed with exit code {done.code}",
+            where=SECRETS.redact(" ".join(argv)),
+            why=done.tail(),
+            fix="mend what the output names, then run the same command again",
+        )
+    return done
+
+
+def _spawn(
+    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, piped: bool
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env) if env is not None else None,
+            stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise FileError(f"the folder {cwd} is not there", where=str(cwd), fix="run infra plan again") from error
+        raise ToolMissing(
+            f"the program {argv[0]!r} is not there",
+            where=argv[0],
+            why=str(error),
+            fix="install it, or see what is needed: infra doctor",
+        ) from error
+    except OSError as error:
+        raise ToolMissing(
+            f"the program {argv[0]!r} cannot be started",
+            where=argv[0],
+            why=error.strerror or str(error),
+            fix="check that it is executable and made for this machine",
+        ) from error
+
+
+def _tell(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    _tell(child, signal.SIGTERM)
+    try:
+        child.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        _tell(child, signal.SIGKILL)
+        child.wait(timeout=10)
