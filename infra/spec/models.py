@@ -7,84 +7,49 @@ file does not name.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from infra.spec.names import LIMIT, expand
+from infra.spec.scalars import (
+    Account,
+    Bucket,
+    Cidr,
+    ClusterName,
+    Gigabytes,
+    HostName,
+    ImageId,
+    InstanceTypeName,
+    KeyPrefix,
+    MountPoint,
+    Name,
+    PublicKey,
+    RegionName,
+    ReservationId,
+    RunListItem,
+    UserName,
+    Version,
+    plain,
 )
 
-from infra.spec.names import expand
-
-REGION = r"^[a-z]{2}(-[a-z]+)+-[0-9]$"
 LOCAL = "local"
 
-Name = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9-]*$", max_length=32),
-    Field(description="lower-case letters, digits and dashes, starting with a letter, at most 32 characters"),
-]
-RegionName = Annotated[str, StringConstraints(pattern=REGION), Field(description="an AWS region, such as us-west-2")]
-InstanceTypeName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
-MountPoint = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]*$"), Field(description="an absolute path")]
-UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
-
-
-def _network(value: str) -> str:
-    try:
-        net = ipaddress.ip_network(value)
-    except ValueError as error:
-        raise ValueError(f"{error}; a network is written 10.40.0.0/14") from error
-    if net.version != 4:
-        raise ValueError("only IPv4 networks are supported")
-    return str(net)
-
-
-Cidr = Annotated[str, AfterValidator(_network), Field(description="an IPv4 network, such as 10.40.0.0/14")]
-
-_UNITS = {"": 1, "GB": 1, "GIB": 1, "G": 1, "TB": 1000, "TIB": 1024, "T": 1000}
-
-
-def _gigabytes(value: Any) -> Any:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9]{1,7})\s*([A-Za-z]*)\s*", value)
-        if not match or match[2].upper() not in _UNITS:
-            raise ValueError("a size is a number of GB, or a text such as 200GB or 1TB")
-        return int(match[1]) * _UNITS[match[2].upper()]
-    return value
-
-
-Gigabytes = Annotated[
-    int, BeforeValidator(_gigabytes, json_schema_input_type=int | str), Field(ge=1, le=64_000, description="100GB, 1TB")
-]
-
-
-def _text(value: Any) -> Any:
-    """Versions are often written without quotes: 580, 12.9."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-Version = Annotated[
-    str,
-    BeforeValidator(_text, json_schema_input_type=str | float),
-    StringConstraints(pattern=r"^[0-9]+(\.[0-9]+){0,3}$"),
-]
+Labels = Annotated[dict[str, str], Field(description="Kubernetes labels of the nodes, and tags of the machines")]
 
 
 class Model(BaseModel):
-    """Frozen, and an unknown key is an error."""
+    """Frozen; an unknown key is an error; a key with nothing after it is as if it were not there."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written(cls, value: Any) -> Any:
+        if isinstance(value, dict) and None in value.values():
+            return {key: item for key, item in value.items() if item is not None}
+        return value
 
 
 class Aws(Model):
@@ -95,9 +60,7 @@ class Aws(Model):
         None, description="'local' for the embedded AWS; a URL for another AWS-compatible server; leave out for AWS"
     )
     profile: str | None = Field(None, description="a profile of ~/.aws/config")
-    account: Annotated[str, BeforeValidator(_text), StringConstraints(pattern=r"^[0-9]{12}$")] | None = Field(
-        None, description="the only account this file may be applied to"
-    )
+    account: Account | None = Field(None, description="the only account this file may be applied to")
 
     @field_validator("regions")
     @classmethod
@@ -121,20 +84,22 @@ class Aws(Model):
 class S3State(Model):
     """Terraform state in S3, encrypted, versioned and locked; the bucket is made if it is not there."""
 
-    bucket: str = Field(min_length=3, max_length=63)
-    prefix: str = Field("", pattern=r"^[A-Za-z0-9._/-]*$")
-    region: RegionName
+    bucket: Bucket = Field(description="the bucket of the state; not one that holds data")
+    prefix: KeyPrefix = Field("", description="folder in the bucket")
+    region: RegionName = Field(description="where the bucket is")
 
 
 class State(Model):
+    """Where Terraform's state is kept; left out: in files beside cluster.yaml."""
+
     s3: S3State | None = None
 
 
 class Selector(Model):
     """Something that is already there: by ``id``, or by ``tags``."""
 
-    id: str | None = None
-    tags: dict[str, str] = {}
+    id: str | None = Field(None, description="such as vpc-0123456789abcdef0")
+    tags: dict[str, str] = Field({}, description="tags that exactly one has")
 
     @model_validator(mode="after")
     def _one(self) -> Selector:
@@ -146,8 +111,8 @@ class Selector(Model):
 class SubnetSelector(Model):
     """Subnets that are already there: by ``ids``, or by ``tags``."""
 
-    ids: list[str] = []
-    tags: dict[str, str] = {}
+    ids: list[str] = Field([], description="such as subnet-0123456789abcdef0")
+    tags: dict[str, str] = Field({}, description="tags that all of them have")
 
     @model_validator(mode="after")
     def _one(self) -> SubnetSelector:
@@ -165,26 +130,32 @@ class ExistingNetwork(Model):
 
 
 class Network(Model):
+    """The VPC of each region: private and public subnets in each zone."""
+
     cidr: Cidr = Field("10.40.0.0/14", description="carved into one equal part per region")
     zones: int = Field(2, ge=1, le=6, description="availability zones used in each region")
-    nat: Literal["one", "per-zone", "none"] = "one"
-    existing: dict[RegionName, ExistingNetwork] = {}
+    nat: Literal["one", "per-zone", "none"] = Field("one", description="NAT gateways of each region")
+    existing: dict[RegionName, ExistingNetwork] = Field({}, description="regions in which the lab has a VPC of its own")
     flow_logs: bool = Field(True, description="VPC flow logs, rejected traffic, kept 30 days")
 
 
 class User(Model):
-    keys: list[Annotated[str, StringConstraints(pattern=r"^(ssh|ecdsa|sk-)\S+ [A-Za-z0-9+/=]+( .*)?$")]] = Field(
-        min_length=1, description="SSH public keys"
-    )
-    sudo: bool = False
+    """Somebody who may log in on every node."""
+
+    keys: list[PublicKey] = Field(min_length=1, description="SSH public keys")
+    sudo: bool = Field(False, description="may become root")
 
 
 class Access(Model):
+    """Who may log in, and from where."""
+
     ssh_from: list[Cidr] = Field([], description="networks that may reach port 22; none: through SSM only")
     users: dict[UserName, User] = {}
 
 
 class Nvidia(Model):
+    """The driver and the CUDA toolkit of a machine with NVIDIA GPUs."""
+
     driver: Version = Field("580", description="driver branch")
     cuda: Version = Field("12.9", description="CUDA toolkit")
     module: Literal["open", "proprietary"] | None = Field(
@@ -193,20 +164,22 @@ class Nvidia(Model):
 
 
 class Docker(Model):
-    version: Version = "28"
+    """The container engine."""
+
+    version: Version = Field("28", description="of Docker Engine")
 
 
 class Profile(Model):
     """What a machine is. Baked into an AMI for the cloud, pushed over SSH to metal."""
 
-    os: Literal["ubuntu-22.04", "ubuntu-24.04"] = "ubuntu-24.04"
-    run_list: list[Annotated[str, StringConstraints(pattern=r"^(role|recipe)\[[a-z][a-z0-9_:-]*\]$")]] = []
+    os: Literal["ubuntu-22.04", "ubuntu-24.04"] = Field("ubuntu-24.04", description="the operating system")
+    run_list: list[RunListItem] = Field([], description="roles and recipes of the cookbooks, in order")
     nvidia: Nvidia | None = None
     docker: Docker | None = None
-    attributes: dict[str, Any] = Field({}, description="attributes for the cookbooks, as Chef knows them")
-    image: Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")] | None = Field(
-        None, description="an AMI to use as it is"
+    attributes: Annotated[dict[str, Any], AfterValidator(plain)] = Field(
+        {}, description="attributes for the cookbooks, as Chef knows them"
     )
+    image: ImageId | None = Field(None, description="an AMI to use as it is")
 
     @model_validator(mode="before")
     @classmethod
@@ -217,9 +190,11 @@ class Profile(Model):
 class Size(Model):
     """Machines in each region of the pool. ``desired`` left out: the autoscaler's, or ``min``."""
 
-    min: int = Field(0, ge=0, le=10_000)
-    desired: int | None = Field(None, ge=0, le=10_000)
-    max: int = Field(ge=0, le=10_000)
+    min: int = Field(0, ge=0, le=10_000, description="never fewer")
+    desired: int | None = Field(
+        None, ge=0, le=10_000, description="at the start; later too, if nothing scales the pool"
+    )
+    max: int = Field(ge=0, le=10_000, description="never more")
 
     @model_validator(mode="before")
     @classmethod
@@ -230,10 +205,12 @@ class Size(Model):
 
 
 class Capacity(Model):
-    """How capacity is bought: ``on-demand``, ``spot``, or a reservation."""
+    """How capacity is bought: ``on-demand``, ``spot``, ``{reservation: cr-…}`` or ``{block: cr-…}``."""
 
-    kind: Literal["on-demand", "spot", "reservation", "block"] = "on-demand"
-    reservation: Annotated[str, StringConstraints(pattern=r"^cr-[0-9a-f]{8,17}$")] | None = None
+    kind: Literal["on-demand", "spot", "reservation", "block"] = Field(
+        "on-demand", description="seldom written: the other keys tell it"
+    )
+    reservation: ReservationId | None = Field(None, description="a capacity reservation, or a capacity block's")
     on_demand_base: int = Field(0, ge=0, le=10_000, description="with spot: so many are bought on demand first")
 
     @model_validator(mode="before")
@@ -264,6 +241,8 @@ class Capacity(Model):
 
 
 class Taint(Model):
+    """Keeps pods away that do not tolerate it."""
+
     key: str
     value: str = ""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
@@ -272,42 +251,48 @@ class Taint(Model):
 class Pool(Model):
     """An Auto Scaling group of equal machines in each of ``regions``."""
 
-    profile: Name
+    profile: Name = Field(description="one of the profiles")
     instance_types: list[InstanceTypeName] = Field(min_length=1, description="in order of preference")
     regions: list[RegionName] = Field([], description="left out: the home region")
     size: Size
     capacity: Capacity = Capacity()
-    placement: Literal["cluster", "spread", "partition"] | None = None
-    efa: bool = False
-    disk: Gigabytes = 100
-    subnets: Literal["private", "public"] = "private"
-    labels: dict[str, str] = {}
-    taints: list[Taint] = []
+    placement: Literal["cluster", "spread", "partition"] | None = Field(
+        None, description="placement group: cluster for the fastest network, in one zone"
+    )
+    efa: bool = Field(False, description="Elastic Fabric Adapter on every card that has one")
+    disk: Gigabytes = Field(100, description="root disk, encrypted: 100GB, 1TB")
+    subnets: Literal["private", "public"] = Field("private", description="where its machines are")
+    labels: Labels = {}
+    taints: list[Taint] = Field([], description="Kubernetes taints of the nodes")
 
 
 class Host(Model):
     """Long-lived instances to log in to."""
 
-    profile: Name
+    profile: Name = Field(description="one of the profiles")
     instance_type: InstanceTypeName
-    count: int = Field(1, ge=0, le=100)
+    count: int = Field(1, ge=0, le=100, description="so many equal ones")
     region: RegionName | None = Field(None, description="left out: the home region")
-    disk: Gigabytes = 100
+    disk: Gigabytes = Field(100, description="root disk, encrypted: 100GB, 1TB")
     subnets: Literal["private", "public"] | None = Field(
         None, description="left out: public when access.ssh_from names anybody, else private"
     )
-    labels: dict[str, str] = {}
+    labels: Labels = {}
 
 
 class Gpus(Model):
-    model: Name
-    count: int = Field(ge=1, le=16)
+    """The GPUs of each machine of the group."""
+
+    model: Name = Field(description="such as titan-x-pascal, rtx-3090, a100")
+    count: int = Field(ge=1, le=16, description="in each machine")
 
 
 class MetalHost(Model):
-    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)
-    address: str = ""
-    port: int = Field(22, ge=1, le=65_535)
+    """One physical machine."""
+
+    name: HostName
+    address: str = Field("", description="where SSH finds it; left out: its name")
+    port: int = Field(22, ge=1, le=65_535, description="of SSH")
     host_key: str | None = Field(None, description="the SSH host key to expect")
 
     @property
@@ -315,39 +300,56 @@ class MetalHost(Model):
         return self.name.split(".")[0]
 
 
+def expanded(item: Any) -> list[Any]:
+    """One entry of ``hosts`` as it is read: a text stands for all names of its pattern. A pattern that is not well
+    formed stays as it is, and is refused as a name, with the reason."""
+    if not isinstance(item, str):
+        return [item]
+    try:
+        return [{"name": name} for name in expand(item)]
+    except ValueError:
+        return [{"name": item}]
+
+
 def _metal_hosts(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     hosts: list[Any] = []
     for item in value:
-        hosts += [{"name": name} for name in expand(item)] if isinstance(item, str) else [item]
+        hosts += expanded(item)
+        if len(hosts) > LIMIT:
+            raise ValueError(f"a group has at most {LIMIT} machines")
     return hosts
 
 
 class Metal(Model):
     """Physical machines that are reached by SSH."""
 
-    profile: Name
+    profile: Name = Field(description="one of the profiles")
     hosts: Annotated[
         list[MetalHost],
         BeforeValidator(_metal_hosts, json_schema_input_type=list[str | MetalHost]),
         Field(min_length=1, description="names, patterns such as titan-[01-08].lab, or {name, address, port}"),
     ]
-    user: UserName = "ubuntu"
+    user: UserName = Field("ubuntu", description="the account to log in as; it may use sudo")
     gpus: Gpus | None = None
     jump: str | None = Field(None, description="a host to go through (ProxyJump)")
     cidr: Cidr | None = Field(None, description="the network they are in")
-    labels: dict[str, str] = {}
+    labels: Labels = {}
 
 
 class Nfs(Model):
-    host: str = Field(min_length=1)
-    export: MountPoint
+    """A file server that is already there."""
+
+    host: str = Field(min_length=1, description="its name or address")
+    export: MountPoint = Field(description="the exported folder")
 
 
 class Efs(Model):
-    throughput: Literal["elastic", "bursting"] = "elastic"
-    backup: bool = True
+    """A file system that AWS grows and serves; encrypted."""
+
+    throughput: Literal["elastic", "bursting"] = Field("elastic", description="elastic is paid by use")
+    backup: bool = Field(True, description="daily, kept 35 days")
 
     @model_validator(mode="before")
     @classmethod
@@ -356,9 +358,11 @@ class Efs(Model):
 
 
 class S3Bucket(Model):
-    bucket: str = Field(min_length=3, max_length=63)
-    expire_days: int | None = Field(None, ge=1, le=36_500)
-    versioned: bool = True
+    """An object store; encrypted and private."""
+
+    bucket: Bucket = Field(description="its name, unique in all of AWS")
+    expire_days: int | None = Field(None, ge=1, le=36_500, description="objects older than this are deleted")
+    versioned: bool = Field(True, description="deleted and replaced objects can be had back")
 
 
 class Storage(Model):
@@ -367,7 +371,7 @@ class Storage(Model):
     nfs: Nfs | None = None
     efs: Efs | None = None
     s3: S3Bucket | None = None
-    mount: MountPoint
+    mount: MountPoint = Field(description="the folder on every node, such as /data")
     regions: list[RegionName] = Field([], description="left out: the home region")
 
     @model_validator(mode="before")
@@ -387,20 +391,26 @@ class Storage(Model):
 
 
 class ControlPlane(Model):
+    """The machines that run the API server and etcd."""
+
     instance_type: InstanceTypeName = "m5.large"
-    count: Literal[1, 3] = 1
-    disk: Gigabytes = 100
+    count: Literal[1, 3] = Field(1, description="3 for one that survives the loss of a machine")
+    disk: Gigabytes = Field(100, description="root disk, encrypted: 100GB, 1TB")
 
 
 class Autoscale(Model):
-    pools: list[Name] = []
+    """Pools grow with waiting pods and shrink when machines idle."""
+
+    pools: list[Name] = Field([], description="the pools whose size follows the work")
 
 
 class Kubernetes(Model):
-    version: Version = "1.36"
+    """One cluster over the pools and the metal."""
+
+    version: Version = Field("1.36", description="minor version, such as 1.36")
     control_plane: ControlPlane = ControlPlane()
-    pod_cidr: Cidr = "10.32.0.0/13"
-    service_cidr: Cidr = "10.31.0.0/16"
+    pod_cidr: Cidr = Field("10.32.0.0/13", description="addresses of pods; a /24 of it per node")
+    service_cidr: Cidr = Field("10.31.0.0/16", description="addresses of services")
     autoscale: Autoscale | None = None
 
 
@@ -408,18 +418,16 @@ class Cluster(Model):
     """Everything one ``cluster.yaml`` describes."""
 
     version: Literal[1] = Field(description="of this format")
-    cluster: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$", max_length=24)] = Field(
-        description="its name: lower-case letters, digits and dashes, at most 24 characters"
-    )
+    cluster: ClusterName = Field(description="its name: lower-case letters, digits and dashes, at most 24 characters")
     aws: Aws | None = None
     state: State = State()
     network: Network = Network()
     access: Access = Access()
-    profiles: dict[Name, Profile] = {}
-    pools: dict[Name, Pool] = {}
-    hosts: dict[Name, Host] = {}
-    metal: dict[Name, Metal] = {}
-    storage: dict[Name, Storage] = {}
+    profiles: dict[Name, Profile] = Field({}, description="what a machine is")
+    pools: dict[Name, Pool] = Field({}, description="Auto Scaling groups")
+    hosts: dict[Name, Host] = Field({}, description="long-lived machines to log in to")
+    metal: dict[Name, Metal] = Field({}, description="physical machines, in groups")
+    storage: dict[Name, Storage] = Field({}, description="file systems, mounted on every node")
     kubernetes: Kubernetes | None = None
 
     @property

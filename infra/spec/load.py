@@ -1,0 +1,82 @@
+"""``cluster.yaml`` → :class:`Loaded`, or a SpecError that holds every problem at once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from infra.errors import Problem, SpecError, UsageError
+from infra.files import digest
+from infra.spec.document import Document, read_document
+from infra.spec.explain import explain, source_loc
+from infra.spec.models import LOCAL, Cluster
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One valid file. ``digest`` is of what the file means: comments and spelling do not change it."""
+
+    cluster: Cluster
+    document: Document
+    digest: str
+
+    @property
+    def path(self) -> Path:
+        return self.document.path
+
+    @property
+    def text(self) -> str:
+        return self.document.text
+
+    def where(self, *loc: str | int) -> str:
+        """``cluster.yaml:17`` for a path in the cluster, such as ``("pools", "gpu", "size")``."""
+        return self.document.where(*source_loc(self.document.tree, loc))
+
+
+def load(path: Path, endpoint: str | None = None) -> Loaded:
+    """The cluster in a file; ``endpoint`` ('local' or a URL) takes the place of ``aws.endpoint`` if there is ``aws``.
+
+    Raises SpecError with all problems of form at once; whether values fit each other is for :func:`read`.
+    """
+    return _typed(read_document(path), _checked(endpoint))
+
+
+def read(path: Path, endpoint: str | None = None) -> tuple[Loaded, list[Problem]]:
+    """The cluster, and the warnings of every rule. Raises SpecError with all problems of level error."""
+    from infra.spec.rules import check
+
+    loaded = load(path, endpoint)
+    problems = check(loaded)
+    errors = [problem for problem in problems if problem.level == "error"]
+    if errors:
+        raise SpecError(errors[0].what, problems=errors)
+    return loaded, problems
+
+
+def _checked(endpoint: str | None) -> str | None:
+    if endpoint is None or endpoint == LOCAL or re.match(r"^https?://[^\s/]+", endpoint):
+        return endpoint
+    raise UsageError(
+        f"the endpoint {endpoint[:60]!r} is neither 'local' nor a URL",
+        where="--endpoint or INFRA_AWS_ENDPOINT",
+        fix="write: --endpoint local, or --endpoint http://127.0.0.1:5000",
+    )
+
+
+def _typed(document: Document, endpoint: str | None) -> Loaded:
+    tree: dict[str, Any] = document.tree
+    if endpoint is not None and isinstance(tree.get("aws"), dict):
+        tree = {**tree, "aws": {**tree["aws"], "endpoint": endpoint}}
+    problems = list(document.problems)
+    try:
+        cluster = Cluster.model_validate(tree)
+    except ValidationError as error:
+        problems += explain(error, document)
+    if problems:
+        ordered = sorted(problems, key=lambda problem: int(problem.where.rpartition(":")[2] or 0))
+        raise SpecError(ordered[0].what, problems=ordered)
+    return Loaded(cluster, document, digest(cluster.model_dump(mode="json")))
