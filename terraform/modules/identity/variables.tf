@@ -1,0 +1,42 @@
+variable "cluster" {
+  description = "Name of the cluster: the first part of every name, and the tag infra:cluster"
+  type        = string
+}
+
+variable "address" {
+  description = "Address of this module call, such as module.identity: the first part of the tag infra:address"
+  type        = string
+}
+
+variable "region" {
+  description = "AWS region of this root; IAM names are global, so it is a part of them"
+  type        = string
+}
+
+variable "kinds" {
+  description = "Kinds of machine that get a role: node (of a pool), host, control-plane"
+  type        = set(string)
+
+  validation {
+    condition     = length(setsubtract(var.kinds, ["node", "host", "control-plane"])) == 0
+    error_message = "A kind is node, host or control-plane."
+  }
+}
+
+variable "buckets" {
+  description = "S3 buckets of the cluster, by name: machines read and write them"
+  type        = list(string)
+  default     = []
+}
+
+variable "archives" {
+  description = "Prefixes of S3 buckets that machines only read, as bucket/prefix: the policy archives"
+  type        = list(string)
+  default     = []
+}
+
+variable "users" {
+  description = "SSH public key of each user"
+  type        = map(string)
+  default     = {}
+}

@@ -1,0 +1,49 @@
+locals {
+  name = "${var.cluster}-${var.name}"
+
+  tags = {
+    "infra:cluster"    = var.cluster
+    "infra:managed-by" = "infra"
+    "infra:pool"       = var.name
+    "infra:profile"    = var.profile
+  }
+
+  machine_tags = merge(local.tags, { "Name" = local.name })
+
+  # One type bought one way needs no mixed-instances policy, and capacity blocks do not go with one.
+  mixed    = var.capacity.kind == "spot" || length(var.instance_types) > 1 && var.capacity.kind == "on-demand"
+  reserved = contains(["reservation", "block"], var.capacity.kind)
+
+  # A cluster placement group lies in one zone: the first whose offer has the type.
+  zones   = sort(keys(var.subnets))
+  offered = [for zone in local.zones : zone if length(try(data.aws_ec2_instance_type_offerings.zone[zone].instance_types, ["any"])) > 0]
+  subnets = var.placement == "cluster" ? [var.subnets[concat(local.offered, local.zones)[0]]] : values(var.subnets)
+}
+
+data "aws_ec2_instance_type_offerings" "zone" {
+  for_each = var.placement == "cluster" ? toset(local.zones) : toset([])
+
+  location_type = "availability-zone"
+
+  filter {
+    name   = "instance-type"
+    values = [var.instance_types[0]]
+  }
+
+  filter {
+    name   = "location"
+    values = [each.key]
+  }
+}
+
+resource "aws_placement_group" "this" {
+  for_each = toset(var.placement == null ? [] : [var.placement])
+
+  name     = local.name
+  strategy = each.key
+
+  tags = merge(local.tags, {
+    "Name"          = local.name
+    "infra:address" = "${var.address}.aws_placement_group.this/${each.key}"
+  })
+}

@@ -1,0 +1,20 @@
+variable "cluster" {
+  description = "Name of the cluster: the first part of every name, and the tag infra:cluster"
+  type        = string
+}
+
+variable "address" {
+  description = "Address of this module call, such as module.security: the first part of the tag infra:address"
+  type        = string
+}
+
+variable "vpc_id" {
+  description = "VPC in which the groups are made"
+  type        = string
+}
+
+variable "ssh_from" {
+  description = "Networks that may reach port 22 of the machines; none: through SSM only"
+  type        = list(string)
+  default     = []
+}
