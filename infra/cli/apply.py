@@ -1,0 +1,98 @@
+"""``infra apply``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infra.cli.common import emit, region_option, spec_options
+
+if TYPE_CHECKING:
+    from infra.plan.model import Plan
+
+EPILOG = """\b
+Examples:
+  infra apply                 apply the saved plan; without one, plan and ask
+  infra apply --yes           plan and apply without asking
+  infra apply --only pools.gpu --region us-west-2
+"""
+
+
+@click.command(epilog=EPILOG)
+@spec_options
+@region_option
+@click.option("--only", multiple=True, metavar="PART", help="Only this part, such as pools.gpu; may be given again.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def command(
+    file: Path, endpoint: str | None, as_json: bool, regions: tuple[str, ...], only: tuple[str, ...], yes: bool
+) -> int:
+    """Do exactly what the saved plan says; refuse a stale one.
+
+    Without a saved plan it makes one, shows it and asks. Exit code 0: done or nothing to do; 1: an error.
+    """
+    from infra.cli import flow
+    from infra.cloud import planning
+    from infra.cloud.site import open_site
+    from infra.errors import NoPlan
+    from infra.spec.load import read
+
+    loaded, warnings = read(file, endpoint)
+    site = open_site(loaded)
+    with site.work.lock("infra apply"):
+        plan = planning.saved(site)
+        if plan is not None and (regions or only) and not _same_parts(plan, only, regions or tuple(site.aws.regions)):
+            raise NoPlan(
+                "the saved plan is of other parts than --only and --region name",
+                where=str(site.work.plan),
+                fix="make the plan you want: infra plan with the same options, then infra apply",
+            )
+        made = plan is None
+        if plan is None:
+            plan = flow.plan_site(site, flow.Options(regions=regions, only=only), warnings, as_json)
+        if not (plan.empty and made) and made and not as_json:
+            _show(plan)
+        if made and not plan.empty:
+            _ask(plan, yes)
+        if plan.empty and made:
+            planning.forget(site)
+        else:
+            flow.apply_site(site, plan, as_json, check=not made)
+    return _done(plan, as_json)
+
+
+def _same_parts(plan: Plan, only: tuple[str, ...], regions: tuple[str, ...]) -> bool:
+    return plan.only == only and {item.region for item in plan.regions} == set(regions)
+
+
+def _show(plan: Plan) -> None:
+    from infra.ui import plan_view
+
+    plan_view.show(plan)
+
+
+def _ask(plan: Plan, yes: bool) -> None:
+    """Ask a person; without one, only ``--yes`` goes on."""
+    from infra.errors import Refused
+    from infra.ui.console import interactive
+
+    if yes:
+        return
+    if not interactive():
+        raise Refused(
+            "nobody is there to say yes", why="this is not a terminal", fix="look at infra plan, then infra apply"
+        )
+    word = "These changes cannot all be undone. Apply them" if plan.irreversible else "Apply"
+    if not click.confirm(f"{word}?", default=False):
+        raise Refused("not applied", why="the answer was no", fix="infra plan shows what would happen")
+
+
+def _done(plan: Plan, as_json: bool) -> int:
+    if as_json:
+        emit({"applied": not plan.empty, "plan": plan.data()})
+    elif plan.empty:
+        click.echo(f"{plan.cluster}: no changes")
+    else:
+        click.echo("\nDone. Next: infra status")
+    return 0

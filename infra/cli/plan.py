@@ -1,0 +1,53 @@
+"""``infra plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from infra.cli.common import emit, region_option, spec_options
+
+EPILOG = """\b
+Examples:
+  infra plan
+  infra plan --region us-west-2 --only pools.gpu
+  infra plan --json | jq '.regions[].changes[].title'
+"""
+
+
+@click.command(epilog=EPILOG)
+@spec_options
+@region_option
+@click.option("--only", multiple=True, metavar="PART", help="Only this part, such as pools.gpu; may be given again.")
+@click.option("--details", is_flag=True, help="A line for every resource.")
+@click.option("--as-of", default="", metavar="N", help="Plan the way back to what apply N of infra log applied.")
+@click.option("--refresh-prices", is_flag=True, help="Ask AWS for today's list prices first.")
+def command(
+    file: Path,
+    endpoint: str | None,
+    as_json: bool,
+    regions: tuple[str, ...],
+    only: tuple[str, ...],
+    details: bool,
+    as_of: str,
+    refresh_prices: bool,
+) -> int:
+    """Show what would happen and what it costs, and save it for infra apply.
+
+    Exit code 0: nothing to do; 2: there are changes; 1: an error.
+    """
+    from infra.cli import flow
+
+    plan = flow.make_plan(
+        file, endpoint, flow.Options(regions=regions, only=only, as_of=as_of, refresh_prices=refresh_prices), as_json
+    )
+    if as_json:
+        emit(plan.data())
+    else:
+        from infra.ui import plan_view
+
+        plan_view.show(plan, details)
+        if not plan.empty:
+            click.echo("\nSaved. Next: infra apply")
+    return 0 if plan.empty else 2

@@ -1,0 +1,131 @@
+"""Applying a saved plan: exactly it, all regions side by side, or a clear refusal that says what moved."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from infra import files
+from infra.cloud import planning, records
+from infra.cloud.planning import PLAN_FILE, RegionSink, Request
+from infra.cloud.records import Record
+from infra.cloud.site import Site
+from infra.errors import InfraError, Interrupted, Problem, StalePlan
+from infra.plan.model import Plan, RegionPlan
+
+CHECK_FILE = "check.tfplan"
+AGAIN = "look at the new plan: infra plan"
+
+
+def refuse_stale(site: Site, plan: Plan, sink: RegionSink | None = None) -> None:
+    """Raise StalePlan, naming everything that moved since the plan was saved: the spec, the modules, the world."""
+    problems: list[Problem] = []
+    if plan.spec != site.loaded.digest:
+        problems.append(Problem(f"{site.loaded.path.name} changed", where=str(site.loaded.path), fix=AGAIN))
+    if plan.engine != site.engine.data():
+        problems.append(_engine_moved(plan, site))
+    for region in plan.regions:
+        problems += _files_moved(site, region)
+    if not problems:
+        problems = _world_moved(site, plan, sink)
+    if problems:
+        head = f"the plan saved at {plan.created} by {plan.who} is stale"
+        first = Problem(head, where=str(site.work.plan), why="something moved since; nothing was touched", fix=AGAIN)
+        raise StalePlan(head, problems=[first, *problems])
+
+
+def _engine_moved(plan: Plan, site: Site) -> Problem:
+    now = site.engine
+    was = f"{plan.engine.get('name')} {plan.engine.get('version')} ({plan.engine.get('origin')})"
+    return Problem(f"the engine changed: {was} → {now.name} {now.version} ({now.origin})", fix=AGAIN)
+
+
+def _files_moved(site: Site, region: RegionPlan) -> list[Problem]:
+    path = site.work.region(region.region) / PLAN_FILE
+    if not path.is_file() or files.digest(path.read_bytes()) != region.file:
+        return [Problem(f"{region.region}: the saved Terraform plan is missing or changed", where=str(path), fix=AGAIN)]
+    if site.work.prepare(site.cluster, region.region, site.line) != region.project:
+        return [Problem(f"{region.region}: the Terraform modules changed", where=str(path.parent), fix=AGAIN)]
+    return []
+
+
+def _world_moved(site: Site, plan: Plan, sink: RegionSink | None) -> list[Problem]:
+    """Plan once more and compare: equal plans do equal things to equal things."""
+    request = Request(only=plan.only, destroy=plan.destroy)
+
+    def again(region: str) -> RegionPlan:
+        targets = planning.wanted_targets(site, region, plan.only) or []
+        return planning.plan_region(site, region, request, targets, sink, out=CHECK_FILE)
+
+    found = {item.region: item for item in planning.side_by_side([item.region for item in plan.regions], again)}
+    problems = []
+    for was in plan.regions:
+        fresh = found[was.region]
+        for address in sorted({*was.world, *fresh.world}):
+            if was.world.get(address) != fresh.world.get(address):
+                problems.append(_moved(was, fresh, address))
+    return problems
+
+
+def _moved(was: RegionPlan, fresh: RegionPlan, address: str) -> Problem:
+    titles = {change.address: change.title for change in (*was.changes, *fresh.changes)}
+    name = f"{was.region}: {titles.get(address, address)}"
+    if address not in fresh.world:
+        return Problem(f"{name}: is already as wanted", fix=AGAIN)
+    change = next((change for change in fresh.changes if change.address == address), None)
+    why = "; ".join(change.reasons) if change else ""
+    if address not in was.world:
+        return Problem(f"{name}: was changed by somebody", why=why, fix=AGAIN)
+    return Problem(f"{name}: is no longer what the plan saw", why=why, fix=AGAIN)
+
+
+def apply(site: Site, plan: Plan, sink: RegionSink | None = None, command: str = "apply") -> Record:
+    """Apply every region's saved Terraform plan side by side. The caller holds the work folder's lock.
+
+    The plan is used up, whatever comes of it. All regions are waited for; their problems are raised together.
+    """
+    record = records.begin(site.work, plan, site.loaded.text, command)
+    guard = threading.Lock()
+
+    def note(region: str, **facts: Any) -> None:
+        nonlocal record
+        with guard:
+            record = replace(record, regions={**record.regions, region: {**record.regions.get(region, {}), **facts}})
+            records.write(site.work, record)
+
+    busy = [region for region in plan.regions if not region.empty]
+    errors = _all(busy, lambda region: _apply_region(site, region, sink, note))
+    planning.forget(site)
+    problems = tuple(problem.data() for error in errors for problem in error.problems)
+    if not errors:
+        return records.end(site.work, record, "done")
+    stopped = any(isinstance(error, Interrupted) for error in errors)
+    records.end(site.work, record, "interrupted" if stopped else "failed", problems)
+    planning.raise_all(errors)
+    return record
+
+
+def _all(regions: list[RegionPlan], work: Callable[[RegionPlan], None]) -> list[InfraError]:
+    with ThreadPoolExecutor(max(len(regions), 1), thread_name_prefix="apply") as pool:
+        futures = [pool.submit(work, region) for region in regions]
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    for error in errors:
+        if not isinstance(error, InfraError):
+            raise error
+    return [error for error in errors if isinstance(error, InfraError)]
+
+
+def _apply_region(site: Site, region: RegionPlan, sink: RegionSink | None, note: Callable[..., None]) -> None:
+    note(region.region, status="running")
+    terraform = site.terraform(region.region)
+    try:
+        outcome = terraform.apply(Path(PLAN_FILE), None if sink is None else lambda event: sink(region.region, event))
+    except InfraError as error:
+        stopped = isinstance(error, Interrupted)
+        note(region.region, status="interrupted" if stopped else "failed", problems=[p.data() for p in error.problems])
+        raise
+    note(region.region, status="done", **outcome.summary)

@@ -1,0 +1,193 @@
+"""Making a plan: every region's Terraform project is written, planned and read, in parallel, and the whole is saved."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infra import files
+from infra.cloud import costs, root
+from infra.cloud.site import Site
+from infra.cloud.terraform import Event
+from infra.cloud.work import now, who
+from infra.errors import InfraError, NoPlan, Problem, UsageError
+from infra.plan import terraform as reading
+from infra.plan import words
+from infra.plan.machines import NOTE, machines
+from infra.plan.model import Plan, RegionPlan, from_data
+
+PLAN_FILE = "plan.tfplan"
+RegionSink = Callable[[str, Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to plan: all regions or some, the whole or ``only`` parts such as ``pools.gpu``; or the way to nothing."""
+
+    regions: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    destroy: bool = False
+    as_of: str = ""
+
+
+def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: RegionSink | None = None) -> Plan:
+    """Plan every wanted region side by side. Nothing is saved but the regions' ``plan.tfplan``.
+
+    One failed region does not hide another's failure: all are waited for and all problems are raised together.
+    """
+    regions = wanted_regions(site, request.regions)
+    check_parts(site, request.only)
+    targets = {region: wanted_targets(site, region, request.only) for region in regions}
+    busy = [region for region in regions if targets[region] is not None]
+    found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
+    return Plan(
+        cluster=site.cluster.cluster,
+        created=now(),
+        who=who(),
+        spec=site.loaded.digest,
+        spec_file=str(site.loaded.path),
+        engine=site.engine.data(),
+        regions=tuple(found),
+        machines=machines(site.cluster),
+        notes=(NOTE,) if site.cluster.metal else (),
+        only=request.only,
+        destroy=request.destroy,
+        as_of=request.as_of,
+        endpoint=site.aws.endpoint or "",
+        warnings=tuple(problem.data() for problem in warnings),
+        prices_date=costs.date(),
+    )
+
+
+def plan_region(
+    site: Site,
+    region: str,
+    request: Request,
+    targets: Sequence[str] = (),
+    sink: RegionSink | None = None,
+    out: str = PLAN_FILE,
+) -> RegionPlan:
+    """Write one region's project, plan it into ``out`` and read the result."""
+    started = time.monotonic()
+    terraform = site.terraform(region)
+    project = site.work.prepare(site.cluster, region, site.line)
+    ready = mark(site, region)
+    if site.work.needs_init(region, ready):
+        terraform.init()
+        site.work.set_ready(region, ready)
+    path = terraform.folder / out
+    emit = None if sink is None else lambda event: sink(region, event)
+    outcome = terraform.plan(Path(out), emit, targets=targets, destroy=request.destroy)
+    base = RegionPlan(
+        region,
+        limits=tuple(root.limits(site.cluster, region, site.line)),
+        project=project,
+        file=files.digest(path.read_bytes()),
+        seconds=round(time.monotonic() - started, 3),
+    )
+    if not outcome.changes and not outcome.drift:
+        # Reading a plan back costs a start of the provider: with nothing in it there is nothing to read.
+        same = costs.of_state(terraform.folder / "terraform.tfstate", region)
+        return replace(base, before=same, after=same)
+    shown = terraform.show(Path(out))
+    changes = costs.priced(shown, reading.changes(shown), region)
+    return replace(
+        base,
+        changes=tuple(changes),
+        drift=tuple(reading.drift(shown)),
+        before=costs.before(shown, region),
+        after=costs.after(shown, region),
+        world=reading.world(shown),
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def mark(site: Site, region: str) -> str:
+    """What a ``terraform init`` depends on: engine, provider, backend and the set of module calls."""
+    content = root.build(site.cluster, region, site.line)
+    sources = {name: call.get("source") for name, call in content.get("module", {}).items()}
+    cli = site.env.get("TF_CLI_CONFIG_FILE", "")
+    return files.digest([site.engine.data(), content.get("terraform"), sources, cli])
+
+
+def wanted_regions(site: Site, asked: Sequence[str]) -> list[str]:
+    """The regions to work on, in the file's order. Raises UsageError for one that the file does not name."""
+    known = site.aws.regions
+    for name in asked:
+        if name not in known:
+            raise UsageError(
+                f"region {name!r} is not in {site.loaded.path.name}",
+                where=f"--region {name}",
+                fix=f"one of: {', '.join(known)}",
+            )
+    return [name for name in known if not asked or name in asked]
+
+
+def wanted_targets(site: Site, region: str, only: Sequence[str]) -> list[str] | None:
+    """Terraform targets for ``--only``; [] for everything, None when the region has none of it."""
+    if not only:
+        return []
+    calls = root.build(site.cluster, region, site.line).get("module", {})
+    return [f"module.{name}" for name in map(words.module, only) if name in calls] or None
+
+
+def check_parts(site: Site, only: Sequence[str]) -> None:
+    """Raise UsageError for a part that the file does not have."""
+    cluster = site.cluster
+    known = [f"pools.{name}" for name in cluster.pools] + [f"hosts.{name}" for name in cluster.hosts]
+    known += [f"storage.{name}" for name in cluster.storage] + ["network", "identity", "control-plane"]
+    for item in only:
+        if item not in known:
+            close = difflib.get_close_matches(item, known, n=1)
+            raise UsageError(
+                f"{site.loaded.path.name} has no part {item!r}",
+                where=f"--only {item}",
+                fix=f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}",
+            )
+
+
+def side_by_side(regions: Sequence[str], work: Callable[[str], RegionPlan]) -> list[RegionPlan]:
+    """Run ``work`` for every region at once; raise one error that carries every region's problems."""
+    if len(regions) == 1:
+        return [work(regions[0])]
+    with ThreadPoolExecutor(max(len(regions), 1), thread_name_prefix="region") as pool:
+        futures = [pool.submit(work, region) for region in regions]
+    errors = [error for future in futures if isinstance(error := future.exception(), BaseException)]
+    for error in errors:
+        if not isinstance(error, InfraError):
+            raise error
+    raise_all([error for error in errors if isinstance(error, InfraError)])
+    return [future.result() for future in futures]
+
+
+def raise_all(errors: Sequence[InfraError]) -> None:
+    """Raise nothing, the one error, or one of the first's kind with everybody's problems."""
+    if not errors:
+        return
+    problems = list(dict.fromkeys(problem for error in errors for problem in error.problems))
+    raise type(errors[0])(str(errors[0]), problems=problems) from errors[0]
+
+
+def save(site: Site, plan: Plan) -> None:
+    files.write_json(site.work.plan, plan.data(), mode=0o600)
+
+
+def forget(site: Site) -> None:
+    """The saved plan is used up, or no longer true."""
+    site.work.plan.unlink(missing_ok=True)
+
+
+def saved(site: Site) -> Plan | None:
+    """The saved plan, or None. Raises NoPlan when the file is damaged."""
+    if not site.work.plan.is_file():
+        return None
+    try:
+        return from_data(files.read_json(site.work.plan))
+    except ValueError as error:
+        raise NoPlan(
+            "the saved plan cannot be read", where=str(site.work.plan), why=str(error), fix="make a new one: infra plan"
+        ) from error

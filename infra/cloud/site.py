@@ -1,0 +1,88 @@
+"""How a cluster's AWS is reached: the engine, the provider's line, the endpoint, and their environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra import proc
+from infra.cloud import engine as engines
+from infra.cloud.engine import Engine
+from infra.cloud.provider import ProviderLine, online
+from infra.cloud.terraform import Terraform
+from infra.cloud.work import Work
+from infra.errors import SpecError
+from infra.spec.load import Loaded
+from infra.spec.models import LOCAL, Aws, Cluster
+
+# A user's setting of these would bend every command line or move the work folder from under us.
+_DROPPED = ("TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_INPUT", "TF_LOG_PATH")
+
+
+@dataclass(slots=True)
+class Site:
+    """Everything that a command needs to act on one cluster."""
+
+    loaded: Loaded
+    work: Work
+    engine: Engine
+    line: ProviderLine
+    env: Mapping[str, str]
+    cancel: proc.Cancel = field(default_factory=proc.Cancel)
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.loaded.cluster
+
+    @property
+    def aws(self) -> Aws:
+        return needs_aws(self.loaded)
+
+    def terraform(self, region: str) -> Terraform:
+        return Terraform(self.engine, self.work.region(region), self.env, self.cancel)
+
+
+def needs_aws(loaded: Loaded) -> Aws:
+    """The aws section. Raises SpecError for a cluster without a cloud."""
+    if loaded.cluster.aws is None:
+        raise SpecError(
+            f"cluster {loaded.cluster.cluster!r} has no cloud part",
+            where=str(loaded.path),
+            why="there is no aws: section",
+            fix="add aws: {regions: [us-west-2]}, or {regions: [us-west-2], endpoint: local} to try it on this machine",
+        )
+    return loaded.cluster.aws
+
+
+def open_site(loaded: Loaded) -> Site:
+    """Choose the engine, start the embedded AWS when the file asks for it, and put the environment together."""
+    aws = needs_aws(loaded)
+    engine = engines.choose()
+    work = Work.of(loaded.cluster, loaded.path)
+    if aws.endpoint == LOCAL:
+        line, env = _local(aws.home)
+    else:
+        line = online(aws.endpoint)
+        env = _clean(os.environ)
+        if aws.profile:
+            env["AWS_PROFILE"] = aws.profile
+    return Site(loaded, work, engine, line, env)
+
+
+def _local(home: str) -> tuple[ProviderLine, dict[str, str]]:
+    from infra.local import control, endpoint, mirror
+
+    url = control.up().url
+    env = _clean(endpoint.environment(home, url))
+    if (config := mirror.cli_config()) is not None:
+        env["TF_CLI_CONFIG_FILE"] = str(config)
+    return ProviderLine(3 if mirror.covered() else 6, mirror.provider_version(), url), env
+
+
+def _clean(environment: Mapping[str, str]) -> dict[str, str]:
+    env = {key: value for key, value in environment.items() if not key.startswith(_DROPPED)}
+    if not Path(env.get("TF_CLI_CONFIG_FILE", os.devnull)).exists():
+        del env["TF_CLI_CONFIG_FILE"]
+    return {**env, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}

@@ -1,0 +1,171 @@
+"""The plan as data: what would happen to each thing, why, what cannot be undone, and what it costs. Pure.
+
+``data()`` is the documented JSON of ``infra plan --json`` and of the saved ``plan.json``; ``from_data`` reads it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+FORMAT = 1
+
+Action = Literal["create", "update", "replace", "delete", "import", "read", "forget"]
+ACTIONS: tuple[Action, ...] = ("create", "update", "replace", "delete", "import", "read", "forget")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Dollars per hour. ``known`` is the sum of what has a price; ``unknown`` names what has none.
+
+    ``bound`` is True when the figure is only an upper bound (spot, priced at its on-demand list price).
+    """
+
+    known: float = 0.0
+    unknown: tuple[str, ...] = ()
+    usage: tuple[str, ...] = ()
+    bound: bool = False
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.known + other.known,
+            tuple(sorted({*self.unknown, *other.unknown})),
+            tuple(sorted({*self.usage, *other.usage})),
+            self.bound or other.bound,
+        )
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    found = Cost()
+    for cost in costs:
+        found = found + cost
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would happen to one resource.
+
+    ``address`` is Terraform's; ``title`` is the same in the words of cluster.yaml ("pool gpu: Auto Scaling group").
+    ``reasons`` are short sentences, the attributes that move first. ``irreversible`` says what would be lost, or "".
+    """
+
+    address: str
+    type: str
+    action: Action
+    title: str = ""
+    reasons: tuple[str, ...] = ()
+    irreversible: str = ""
+    before: Cost = Cost()
+    after: Cost = Cost()
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPlan:
+    """One region: its changes in Terraform's order, what is drifted, what the engine cannot do here.
+
+    ``project`` is the digest of the Terraform project that was planned, ``world`` the digest per address of what each
+    changed thing was and becomes, ``serial`` and ``lineage`` the state's.
+    """
+
+    region: str
+    changes: tuple[Change, ...] = ()
+    drift: tuple[Change, ...] = ()
+    limits: tuple[str, ...] = ()
+    before: Cost = Cost()
+    after: Cost = Cost()
+    project: str = ""
+    world: dict[str, str] = field(default_factory=dict)
+    file: str = ""
+    seconds: float = 0.0
+
+    @property
+    def empty(self) -> bool:
+        return not self.changes
+
+    def count(self, action: Action) -> int:
+        return sum(change.action == action for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A physical machine as the file wants it. ``wants`` are short sentences: OS, driver, CUDA, run-list."""
+
+    name: str
+    group: str
+    profile: str
+    login: str
+    gpus: str = ""
+    wants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One saved plan over all regions."""
+
+    cluster: str
+    created: str
+    who: str
+    spec: str
+    spec_file: str
+    engine: dict[str, str]
+    regions: tuple[RegionPlan, ...] = ()
+    machines: tuple[Machine, ...] = ()
+    only: tuple[str, ...] = ()
+    destroy: bool = False
+    as_of: str = ""
+    endpoint: str = ""
+    warnings: tuple[dict[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    prices_date: str = ""
+    format: int = FORMAT
+
+    @property
+    def empty(self) -> bool:
+        return all(region.empty for region in self.regions)
+
+    @property
+    def irreversible(self) -> list[Change]:
+        return [change for region in self.regions for change in region.changes if change.irreversible]
+
+    def count(self, action: Action) -> int:
+        return sum(region.count(action) for region in self.regions)
+
+    def data(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def from_data(data: dict[str, Any]) -> Plan:
+    """Read a plan back. Raises ValueError when it is not of this format."""
+    if data.get("format") != FORMAT:
+        raise ValueError(f"a plan of format {data.get('format')!r}; this infra reads format {FORMAT}")
+    try:
+        regions = tuple(_region(item) for item in data["regions"])
+        rest = {item.name: data[item.name] for item in fields(Plan) if item.name != "regions"}
+        rest["machines"] = tuple(Machine(**{**item, "wants": tuple(item["wants"])}) for item in data["machines"])
+        for key in ("only", "warnings", "notes"):
+            rest[key] = tuple(rest[key])
+        return Plan(regions=regions, **rest)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"damaged: {error}") from error
+
+
+def _region(data: dict[str, Any]) -> RegionPlan:
+    given = dict(data)
+    given["changes"] = tuple(_change(item) for item in given["changes"])
+    given["drift"] = tuple(_change(item) for item in given["drift"])
+    given["limits"] = tuple(given["limits"])
+    given["before"], given["after"] = _cost(given["before"]), _cost(given["after"])
+    return RegionPlan(**given)
+
+
+def _change(data: dict[str, Any]) -> Change:
+    given = dict(data)
+    given["reasons"] = tuple(given["reasons"])
+    given["before"], given["after"] = _cost(given["before"]), _cost(given["after"])
+    return Change(**given)
+
+
+def _cost(data: dict[str, Any]) -> Cost:
+    return Cost(data["known"], tuple(data["unknown"]), tuple(data["usage"]), data["bound"])

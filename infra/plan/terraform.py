@@ -1,0 +1,153 @@
+"""Reading a Terraform plan (the documented JSON of ``terraform show -json``) as our Changes. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from infra.plan.model import Action, Change
+from infra.plan.words import title
+
+_ACTIONS: dict[tuple[str, ...], Action] = {
+    ("create",): "create",
+    ("update",): "update",
+    ("delete",): "delete",
+    ("delete", "create"): "replace",
+    ("create", "delete"): "replace",
+    ("read",): "read",
+    ("forget",): "forget",
+}
+
+# What is lost with the thing, for the kinds whose loss cannot be undone.
+HOLDS_DATA = {
+    "aws_efs_file_system": "every file on it is lost",
+    "aws_s3_bucket": "every object in it must be gone first",
+    "aws_ebs_volume": "everything on the volume is lost",
+    "aws_instance": "everything on its disk is lost",
+    "aws_kms_key": "what it encrypted can no longer be read",
+}
+
+_WHY = {
+    "replace_because_tainted": "its last creation was not finished",
+    "replace_by_request": "asked for",
+    "delete_because_no_resource_config": "no longer in cluster.yaml",
+    "delete_because_no_module": "no longer in cluster.yaml",
+    "delete_because_each_key": "no longer in cluster.yaml",
+    "delete_because_count_index": "fewer are wanted",
+    "delete_because_wrong_repetition": "no longer in cluster.yaml",
+    "read_because_config_unknown": "known only during the apply",
+    "read_because_dependency_pending": "known only during the apply",
+}
+_LONG = 60
+_MOST = 4
+_NOISE = {"tags_all"}
+
+
+def changes(shown: dict[str, Any]) -> list[Change]:
+    """Every resource that the plan would touch, in Terraform's order."""
+    found = [_change(item) for item in shown.get("resource_changes", [])]
+    return [change for change in found if change is not None]
+
+
+def drift(shown: dict[str, Any]) -> list[Change]:
+    """What the refresh found changed since the last apply, provider noise left out."""
+    found = [_change(item) for item in shown.get("resource_drift", [])]
+    return [change for change in found if change is not None and (change.reasons or change.action != "update")]
+
+
+def world(shown: dict[str, Any]) -> dict[str, str]:
+    """For each resource that would be touched, a digest of what it is and what it becomes.
+
+    Two plans with equal worlds do the same things to the same things.
+    """
+    return {
+        item["address"]: _digest([item["change"].get(key) for key in ("actions", "before", "after", "after_unknown")])
+        for item in shown.get("resource_changes", [])
+        if item["change"]["actions"] not in (["no-op"], ["read"])
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _change(item: dict[str, Any]) -> Change | None:
+    change = item["change"]
+    action = _ACTIONS.get(tuple(change["actions"]))
+    if change.get("importing") and action is None:
+        action = "import"
+    if action is None or item.get("mode") == "data":
+        return None
+    reasons = _reasons(item, action)
+    if change.get("importing"):
+        reasons = [f"adopted: it exists as {change['importing'].get('id')}", *reasons]
+    lost = HOLDS_DATA.get(item["type"], "") if action in ("delete", "replace") else ""
+    return Change(item["address"], item["type"], action, title(item["address"]), tuple(reasons), lost)
+
+
+def _reasons(item: dict[str, Any], action: Action) -> list[str]:
+    change = item["change"]
+    why = _WHY.get(item.get("action_reason", ""), "")
+    if action == "create":
+        return (
+            [why or "new in cluster.yaml"] if not item.get("deposed") else ["left over from an unfinished replacement"]
+        )
+    if action == "delete":
+        return [why or "no longer wanted"]
+    moved = moves(change)
+    forced = {".".join(map(str, path[:1])) for path in change.get("replace_paths", [])}
+    if action == "replace" and forced:
+        first = [f"{text} forces a new one" for name, text in moved if name in forced]
+        return first or [f"{name} forces a new one" for name in sorted(forced)]
+    texts = [text for _, text in moved]
+    if len(texts) > _MOST:
+        texts = [*texts[:_MOST], f"and {len(texts) - _MOST} more"]
+    return [*([why] if why else []), *texts]
+
+
+def moves(change: dict[str, Any]) -> list[tuple[str, str]]:
+    """What differs: (top-level attribute, ``path before → after``) per leaf; sensitive values hidden.
+
+    What becomes known only after the apply is left out when something known moves: it follows from that.
+    """
+    before, after = change.get("before") or {}, change.get("after") or {}
+    unknown = change.get("after_unknown") or {}
+    hidden = {**_mapping(change.get("before_sensitive")), **_mapping(change.get("after_sensitive"))}
+    known, late = [], []
+    for name in sorted({*before, *after, *unknown}):
+        if name in _NOISE:
+            continue
+        if unknown.get(name) is True:
+            if before.get(name) is not None:
+                late.append((name, f"{name} {_short(before[name])} → (known after)"))
+        elif before.get(name) != after.get(name):
+            if hidden.get(name):
+                known.append((name, f"{name} (sensitive)"))
+            else:
+                known += [(name, text) for text in _leaves(name, before.get(name), after.get(name))]
+    return known or late
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _leaves(name: str, before: Any, after: Any) -> list[str]:
+    """The leaves that differ. Lists of one entry, Terraform's way to write a block, are looked through."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key not in _NOISE]
+        return [text for key in keys for text in _leaves(f"{name}.{key}", before.get(key), after.get(key))]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        single = len(before) == 1
+        pairs = [(index, old, new) for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+        return [text for index, old, new in pairs for text in _leaves(name if single else f"{name}[{index}]", old, new)]
+    left, right = _short(before), _short(after)
+    return [f"{name} {left} → {right}" if left != right else f"{name} changed"]
+
+
+def _short(value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return "(none)"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
