@@ -41,6 +41,9 @@ _KINDS = {
 _THINGS = ("pool", "host", "storage")
 _ADDRESS = re.compile(r"^(?:module\.(?P<module>[^.\[]+)(?:\[[^\]]*\])?\.)?(?P<rest>.*)$")
 
+# A module called by a module: its name says which of several equal things is meant.
+_INNER = re.compile(r"module\.(?P<name>[^.\[]+)(?:\[[^\]]*\])?\.")
+
 
 def part(address: str) -> str:
     """The part of cluster.yaml an address belongs to: ``pool gpu``, ``network``, ``control plane``."""
@@ -67,11 +70,12 @@ def title(address: str) -> str:
     """``module.pool_gpu.aws_launch_template.this`` → ``pool gpu: launch template``; keys of for_each are kept."""
     match = _ADDRESS.match(address)
     rest = match["rest"] if match else address
-    names = rest.split(".", 1)
+    inner = [found["name"].replace("_", " ") for found in _INNER.finditer(rest)]
+    names = _INNER.sub("", rest).split(".", 1)
     tail = names[1] if len(names) > 1 else ""
     label = tail.split("[")[0]
     key = re.search(r'\["?([^"\]]+)"?\]', tail)
-    extra = [] if label in ("this", "main", "") else [label.replace("_", " ")]
+    extra = inner + ([] if label in ("this", "main", "") else [label.replace("_", " ")])
     extra += [key[1]] if key else []
     said = f" {' '.join(extra)}" if extra else ""
     return f"{part(address)}: {kind(names[0])}{said}"

@@ -1,0 +1,5 @@
+"""``python -m infra`` is ``infra``."""
+
+from infra.cli.main import main
+
+main()
