@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra import files
-from infra.cloud import costs, root
+from infra.cloud import costs, modules, root
 from infra.cloud.site import Site
 from infra.cloud.terraform import Event
 from infra.cloud.work import now, who
@@ -21,6 +22,7 @@ from infra.plan.machines import NOTE, machines
 from infra.plan.model import Plan, RegionPlan, from_data
 
 PLAN_FILE = "plan.tfplan"
+_CALL = re.compile(r'(?m)^module "([^"]+)" \{\s+source\s*=\s*"([^"]+)"')  # one module calling another
 RegionSink = Callable[[str, Event], None]
 
 
@@ -111,7 +113,8 @@ def mark(site: Site, region: str) -> str:
     content = root.build(site.cluster, region, site.line)
     sources = {name: call.get("source") for name, call in content.get("module", {}).items()}
     cli = site.env.get("TF_CLI_CONFIG_FILE", "")
-    return files.digest([site.engine.data(), content.get("terraform"), sources, cli])
+    nested = {path: _CALL.findall(text) for path, text in modules.rendered(site.line.major).items()}
+    return files.digest([site.engine.data(), content.get("terraform"), sources, nested, cli])
 
 
 def wanted_regions(site: Site, asked: Sequence[str]) -> list[str]:
