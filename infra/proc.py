@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from infra.errors import FileError, Interrupted, ToolFailed, ToolMissing, ToolTimeout
 
@@ -114,17 +115,19 @@ class _Reader:
 
     lines: list[str] = field(default_factory=list)
 
-    def start(self, stream: object, sink: LineSink | None) -> threading.Thread:
+    def start(self, stream: IO[bytes] | None, sink: LineSink | None) -> threading.Thread:
+        assert stream is not None
         thread = threading.Thread(target=self._drain, args=(stream, sink), daemon=True)
         thread.start()
         return thread
 
-    def _drain(self, stream: object, sink: LineSink | None) -> None:
-        for raw in iter(stream.readline, b""):  # type: ignore[attr-defined]
-            line = SECRETS.redact(raw.decode("utf-8", "replace"))
-            self.lines.append(line)
-            if sink is not None:
-                sink(line.rstrip("\n"))
+    def _drain(self, stream: IO[bytes], sink: LineSink | None) -> None:
+        with stream:
+            for raw in iter(stream.readline, b""):
+                line = SECRETS.redact(raw.decode("utf-8", "replace"))
+                self.lines.append(line)
+                if sink is not None:
+                    sink(line.rstrip("\n"))
 
 
 def run(
