@@ -1,0 +1,92 @@
+"""EC2: small corrections of what moto answers."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from infra.local.extensions import wrap
+
+
+def vpc_only_account() -> None:
+    """Accounts have had no EC2-Classic since 2013; told otherwise, provider 3.x makes a classic, untaggable EIP."""
+    from moto.ec2.responses.account_attributes import AccountAttributes
+
+    @wrap(AccountAttributes, "describe_account_attributes")
+    def _(original: Any, self: Any) -> Any:
+        answer = original(self)
+        for attribute in answer.result["AccountAttributes"]:
+            if attribute["AttributeName"] == "supported-platforms":
+                attribute["AttributeValues"] = [{"AttributeValue": "VPC"}]
+        wanted = self._get_param("AttributeNames", [])
+        if wanted:
+            kept = [a for a in answer.result["AccountAttributes"] if a["AttributeName"] in wanted]
+            answer.result["AccountAttributes"] = kept
+        return answer
+
+
+class FilterPatterns:
+    """The patterns of EC2's filters: ``*`` and ``?``, a backslash before them takes their meaning away. Not brackets."""
+
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def translate(pattern: str) -> str:
+        # moto hands over an escaped wild card as [?] or [*]
+        tokens = re.findall(r"\[[?*]\]|\\[*?\\]|.", pattern, re.DOTALL)
+        special = {"*": ".*", "?": "."}
+        return "(?s:" + "".join(special.get(t) or re.escape(t.strip("[]\\") if len(t) > 1 else t) for t in tokens) + r")\Z"
+
+    @classmethod
+    def fnmatch(cls, value: str, pattern: str) -> bool:
+        return re.match(cls.translate(pattern), str(value)) is not None
+
+
+def filter_patterns() -> None:
+    """moto takes brackets in a filter for a set of characters; a tag such as ``subnet.private["us-west-2a"]`` has some."""
+    from moto.ec2 import utils
+
+    utils.fnmatch = FilterPatterns
+
+
+def one_resource_tags() -> None:
+    """A resource's own tags, without matching a pattern against every tag of the region (each Describe does that)."""
+    from moto.ec2.models.tags import TagBackend
+    from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
+
+    @wrap(TagBackend, "describe_tags")
+    def _(original: Any, self: Any, filters: dict[str, list[str]] | None = None) -> Any:
+        if not filters or set(filters) != {"resource-id"} or any(c in "".join(filters["resource-id"]) for c in "*?\\"):
+            return original(self, filters)
+        return [
+            {
+                "resource_id": resource,
+                "key": key,
+                "value": value,
+                "resource_type": EC2_PREFIX_TO_RESOURCE.get(get_prefix(resource), ""),
+            }
+            for resource in filters["resource-id"]
+            for key, value in self.tags.get(resource, {}).items()
+        ]
+
+
+def detailed_monitoring() -> None:
+    """MonitorInstances and UnmonitorInstances: ``aws_instance`` calls them when ``monitoring`` changes."""
+    from moto.core.responses import ActionResult
+    from moto.ec2.responses import EC2Response
+
+    def change(state: str) -> Any:
+        def method(self: Any) -> Any:
+            instances = self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds", []))
+            for instance in instances:
+                instance.monitoring_state = state
+            entries = [{"InstanceId": i.id, "Monitoring": {"State": state}} for i in instances]
+            return ActionResult({"InstanceMonitorings": entries})
+
+        return method
+
+    EC2Response.monitor_instances = change("enabled")
+    EC2Response.unmonitor_instances = change("disabled")
+
+
+PATCHES = (vpc_only_account, filter_patterns, one_resource_tags, detailed_monitoring)
