@@ -15,7 +15,14 @@ Patch = Callable[[], None]
 
 MODULES: dict[str, tuple[str, ...]] = {
     "core": ("moto_core",),
-    "ec2": ("moto_ec2", "moto_ec2_images", "moto_ec2_placement", "moto_ec2_templates", "moto_ec2_launch"),
+    "ec2": (
+        "moto_ec2",
+        "moto_ec2_images",
+        "moto_ec2_types",
+        "moto_ec2_placement",
+        "moto_ec2_templates",
+        "moto_ec2_launch",
+    ),
     "iam": ("moto_iam",),
     "elbv2": ("moto_elbv2",),
     "ssm": ("moto_ssm",),

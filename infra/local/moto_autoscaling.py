@@ -167,6 +167,27 @@ def scaling_activities() -> None:
     AutoScalingResponse.describe_scaling_activities = method
 
 
+def plain_hooks() -> None:
+    """A lifecycle hook has the role and the notification target that it was given; moto shows the same two for all."""
+    from moto.autoscaling.models import LifecycleHook
+    from moto.autoscaling.responses import AutoScalingResponse
+
+    @wrap(LifecycleHook, "__init__")
+    def _(original: Any, self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self.role_arn = self.notification_target_arn = self.notification_metadata = None
+
+    @wrap(AutoScalingResponse, "put_lifecycle_hook")
+    def _(original: Any, self: Any) -> Any:
+        answer = original(self)
+        group, name = self._get_param("AutoScalingGroupName"), self._get_param("LifecycleHookName")
+        hook = self.autoscaling_backend.lifecycle_hooks[f"{group}_{name}"]
+        hook.role_arn = self._get_param("RoleARN")
+        hook.notification_target_arn = self._get_param("NotificationTargetARN")
+        hook.notification_metadata = self._get_param("NotificationMetadata")
+        return answer
+
+
 PATCHES = (
     group_creation,
     group_update,
@@ -175,4 +196,5 @@ PATCHES = (
     capacity_requests,
     group_deletion,
     scaling_activities,
+    plain_hooks,
 )

@@ -89,4 +89,16 @@ def detailed_monitoring() -> None:
     EC2Response.unmonitor_instances = change("disabled")
 
 
-PATCHES = (vpc_only_account, filter_patterns, one_resource_tags, detailed_monitoring)
+def dhcp_option_tags() -> None:
+    """CreateDhcpOptions with tags: moto drops them, and the next plan would add them again."""
+    from moto.ec2.responses import EC2Response
+
+    @wrap(EC2Response, "create_dhcp_options")
+    def _(original: Any, self: Any) -> Any:
+        answer = original(self)
+        tags = self._parse_tag_specification("dhcp-options").get("dhcp-options", {})
+        answer.result["DhcpOptions"].add_tags(tags)
+        return answer
+
+
+PATCHES = (vpc_only_account, filter_patterns, one_resource_tags, detailed_monitoring, dhcp_option_tags)
