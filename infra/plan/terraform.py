@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import Any
 
+from infra.plan.differences import differences, empty
+from infra.plan.drift import drift as drift  # of a plan's JSON too
 from infra.plan.model import Action, Change
 from infra.plan.words import title
 
@@ -39,21 +41,13 @@ _WHY = {
     "read_because_config_unknown": "known only during the apply",
     "read_because_dependency_pending": "known only during the apply",
 }
-_LONG = 60
 _MOST = 4
-_NOISE = {"tags_all"}
 
 
 def changes(shown: dict[str, Any]) -> list[Change]:
     """Every resource that the plan would touch, in Terraform's order."""
     found = [_change(item) for item in shown.get("resource_changes", [])]
     return [change for change in found if change is not None]
-
-
-def drift(shown: dict[str, Any]) -> list[Change]:
-    """What the refresh found changed since the last apply, provider noise left out."""
-    found = [_change(item) for item in shown.get("resource_drift", [])]
-    return [change for change in found if change is not None and (change.reasons or change.action != "update")]
 
 
 def world(shown: dict[str, Any]) -> dict[str, str]:
@@ -111,43 +105,6 @@ def moves(change: dict[str, Any]) -> list[tuple[str, str]]:
 
     What becomes known only after the apply is left out when something known moves: it follows from that.
     """
-    before, after = change.get("before") or {}, change.get("after") or {}
-    unknown = change.get("after_unknown") or {}
-    hidden = {**_mapping(change.get("before_sensitive")), **_mapping(change.get("after_sensitive"))}
-    known, late = [], []
-    for name in sorted({*before, *after, *unknown}):
-        if name in _NOISE:
-            continue
-        if unknown.get(name) is True:
-            if before.get(name) is not None:
-                late.append((name, f"{name} {_short(before[name])} → (known after)"))
-        elif before.get(name) != after.get(name):
-            if hidden.get(name):
-                known.append((name, f"{name} (sensitive)"))
-            else:
-                known += [(name, text) for text in _leaves(name, before.get(name), after.get(name))]
-    return known or late
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _leaves(name: str, before: Any, after: Any) -> list[str]:
-    """The leaves that differ. Lists of one entry, Terraform's way to write a block, are looked through."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key) and key not in _NOISE]
-        return [text for key in keys for text in _leaves(f"{name}.{key}", before.get(key), after.get(key))]
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        single = len(before) == 1
-        pairs = [(index, old, new) for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-        return [text for index, old, new in pairs for text in _leaves(name if single else f"{name}[{index}]", old, new)]
-    left, right = _short(before), _short(after)
-    return [f"{name} {left} → {right}" if left != right else f"{name} changed"]
-
-
-def _short(value: Any) -> str:
-    if value is None or value in ("", [], {}):
-        return "(none)"
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+    found = differences(change)
+    known = [item for item in found if not item.late]
+    return [(item.name, item.text()) for item in known or found if known or not empty(item.before)]
