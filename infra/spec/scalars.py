@@ -69,10 +69,9 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-Name = Annotated[
-    str,
-    _pattern(r"^[a-z][a-z0-9-]*$", "a name is lower-case letters, digits and dashes, and begins with a letter", 32),
-]
+_NAME = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
+_NAME_WORDS = "a name is lower-case letters, digits and dashes; it begins with a letter and does not end with a dash"
+Name = Annotated[str, _pattern(_NAME, _NAME_WORDS, 32)]
 RegionName = Annotated[str, _pattern(REGION, "an AWS region, such as us-west-2")]
 InstanceTypeName = Annotated[str, _pattern(r"^[a-z0-9-]+\.[a-z0-9-]+$", "an EC2 instance type, such as g4dn.xlarge")]
 MountPoint = Annotated[
@@ -90,7 +89,7 @@ Gigabytes = Annotated[int, BeforeValidator(_gigabytes, json_schema_input_type=in
 Version = Annotated[
     str,
     BeforeValidator(_text, json_schema_input_type=str | float),
-    _pattern(r"^[0-9]+(\.[0-9]+){0,3}$", "a version is numbers with dots between them, such as 12.9"),
+    _pattern(r"^[0-9]+(\.[0-9]+){0,3}$", "a version is numbers with dots between them, such as 12.9", 24),
 ]
 Account = Annotated[str, BeforeValidator(_text), _pattern(r"^[0-9]{12}$", "an AWS account is 12 digits")]
 PublicKey = Annotated[
@@ -107,14 +106,8 @@ ImageId = Annotated[str, _pattern(r"^ami-[0-9a-f]{8,17}$", "an AMI id, such as a
 ReservationId = Annotated[
     str, _pattern(r"^cr-[0-9a-f]{8,17}$", "a capacity reservation's id, such as cr-0123456789abcdef0")
 ]
-ClusterName = Annotated[
-    str,
-    _pattern(
-        r"^[a-z][a-z0-9-]*[a-z0-9]$",
-        "a cluster's name is lower-case letters, digits and dashes, at least two characters",
-        24,
-    ),
-]
+# 24 and 32 keep every name made of them within what AWS allows: an IAM role's 64, a load balancer's 32.
+ClusterName = Annotated[str, _pattern(_NAME, _NAME_WORDS, 24)]
 HostName = Annotated[
     str,
     _pattern(

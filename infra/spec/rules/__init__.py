@@ -1,11 +1,50 @@
-"""Rules on how the values of ``cluster.yaml`` fit each other."""
+"""Rules on how the values of ``cluster.yaml`` fit each other: one small class each, by theme.
+
+``docs/validators.md`` lists them with an example that passes and one that fails; both are tested.
+"""
 
 from __future__ import annotations
 
 from infra.errors import Problem
+from infra.spec.facts import Facts
 from infra.spec.load import Loaded
+from infra.spec.rules import (
+    access,
+    account,
+    capacity,
+    gpu,
+    instances,
+    kubernetes,
+    metal,
+    names,
+    network,
+    references,
+    storage,
+)
+from infra.spec.rules.base import Context, Rule
+
+THEMES: dict[str, tuple[type[Rule], ...]] = {
+    "References": references.RULES,
+    "Names": names.RULES,
+    "Access": access.RULES,
+    "Network": network.RULES,
+    "Instance types and placement": instances.RULES,
+    "Capacity": capacity.RULES,
+    "GPUs": gpu.RULES,
+    "Storage": storage.RULES,
+    "Kubernetes": kubernetes.RULES,
+    "Metal": metal.RULES,
+    "Account": account.RULES,
+}
 
 
-def check(loaded: Loaded) -> list[Problem]:
-    """Every rule's problems, in the order of the file."""
-    return []
+def rules() -> list[Rule]:
+    """Every rule, in the order of the documentation."""
+    return [rule() for theme in THEMES.values() for rule in theme]
+
+
+def check(loaded: Loaded, facts: Facts | None = None) -> list[Problem]:
+    """Every rule's problems, in the order of the file. ``facts`` is what the account told, if it was asked."""
+    ctx = Context(loaded, facts or Facts())
+    found = [problem for rule in rules() for problem in rule.check(ctx)]
+    return sorted(dict.fromkeys(found), key=lambda problem: int(problem.where.rpartition(":")[2]))
