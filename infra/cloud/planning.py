@@ -94,15 +94,15 @@ def plan_region(
     if not outcome.changes and not outcome.drift:
         # Reading a plan back costs a start of the provider: with nothing in it there is nothing to read.
         same = costs.of_state(terraform.folder / "terraform.tfstate", region)
-        return replace(base, before=same, after=same)
+        return replace(base, before=same.sum, after=same.sum)
     shown = terraform.show(Path(out))
-    changes = costs.priced(shown, reading.changes(shown), region)
+    before, after = costs.of_plan(shown, region)
     return replace(
         base,
-        changes=tuple(changes),
+        changes=costs.priced(reading.changes(shown), before, after),
         drift=tuple(reading.drift(shown)),
-        before=costs.before(shown, region),
-        after=costs.after(shown, region),
+        before=before.sum,
+        after=after.sum,
         world=reading.world(shown),
         seconds=round(time.monotonic() - started, 3),
     )

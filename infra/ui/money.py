@@ -18,6 +18,8 @@ def monthly(cost: Cost) -> str:
 def _text(cost: Cost, factor: int, digits: int) -> str:
     if not cost.known and cost.unknown:
         return "?"
+    if not cost.known and cost.usage:
+        return "by use"
     bound = "≤ " if cost.bound else ""
     amount = f"{bound}${cost.known * factor:,.{digits}f}"
     return f"{amount} + ?" if cost.unknown else amount
