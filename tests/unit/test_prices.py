@@ -305,9 +305,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=8,
 )
+BLOCKS = ["mixed_instances_policy", "launch_template", "override", "root_block_device", "ebs", "subnets"]
 FIELDS = st.sampled_from(
-    ["instance_type", "desired_capacity", "min_size", "max_size", "mixed_instances_policy", "launch_template"]
-    + ["override", "size", "type", "root_block_device", "volume_size", "volume_type", "iops", "internal", "subnets"]
+    [*BLOCKS, "instance_type", "desired_capacity", "min_size", "max_size", "size", "type", "volume_size", "iops"]
 )
 KINDS = st.sampled_from(["aws_instance", "aws_autoscaling_group", "aws_ebs_volume", "aws_lb", "aws_subnet"])
 
