@@ -8,7 +8,7 @@ has no list price: its on-demand price is an upper bound (``Cost.bound``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,11 +54,6 @@ def instance_cost(name: str, region: str, *, spot: bool = False) -> Cost:
     return Cost(cost.known, cost.unknown, cost.usage, bound=spot and bool(cost.known))
 
 
-def cost_of(resource_type: str, values: Values, region: str, template: Values | None = None) -> Cost:
-    """:func:`price_of`, with types that cost nothing of their own as nothing."""
-    return price_of(resource_type, values, region, template) or Cost()
-
-
 def price_of(resource_type: str, values: Values, region: str, template: Values | None = None) -> Cost | None:
     """What the resource costs an hour as long as it exists; None for types that cost nothing of their own.
 
@@ -101,22 +96,6 @@ def disk_cost(disk: Values, region: str) -> Cost:
     throughput = (_number(disk.get("throughput")) or GP3_THROUGHPUT) - GP3_THROUGHPUT
     wanted = {"gp3": size, "gp3-iops": iops, "gp3-throughput": throughput}
     return total(_list("ebs", key, region, count) for key, count in wanted.items() if count > 0)
-
-
-def templates(resources: Iterable[Mapping[str, Any]]) -> dict[str, Values]:
-    """Launch templates by the address of their module, from ``{address, type, values}`` items of a plan: a group's
-    template is the one beside it (``templates(items).get(module_of(address))``)."""
-    kind = "aws_launch_template"
-    return {module_of(one["address"]): one["values"] for one in resources if one["type"] == kind and one["values"]}
-
-
-def module_of(address: str) -> str:
-    """``module.pool_gpu`` of ``module.pool_gpu.aws_autoscaling_group.this``; empty for a resource of the root."""
-    parts = address.split(".")
-    depth = 0
-    while parts[depth : depth + 1] == ["module"]:
-        depth += 2
-    return ".".join(parts[:depth])
 
 
 def _instance(values: Values, region: str) -> Cost:
