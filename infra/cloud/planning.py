@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra import files
-from infra.cloud import costs, modules, root
+from infra.cloud import costs, modules, remote_state, root
 from infra.cloud.site import Site
 from infra.cloud.terraform import Event
 from infra.cloud.work import now, who
@@ -44,6 +44,7 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
     regions = wanted_regions(site, request.regions)
     check_parts(site, request.only)
     targets = {region: wanted_targets(site, region, request.only) for region in regions}
+    prepare_state(site, regions)
     busy = [region for region in regions if targets[region] is not None]
     found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
     return Plan(
@@ -55,7 +56,7 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
         engine=site.engine.data(),
         regions=tuple(found),
         machines=machines(site.cluster),
-        notes=(NOTE,) if site.cluster.metal else (),
+        notes=(*site.notes, *((NOTE,) if site.cluster.metal else ())),
         only=request.only,
         destroy=request.destroy,
         as_of=request.as_of,
@@ -63,6 +64,12 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
         warnings=tuple(problem.data() for problem in warnings),
         prices_date=costs.date(),
     )
+
+
+def prepare_state(site: Site, regions: Sequence[str]) -> None:
+    """Make the state's bucket if it is not there. Asked only before a first init: later, Terraform would say so."""
+    if site.cluster.state.s3 and any(site.work.needs_init(region, mark(site, region)) for region in regions):
+        remote_state.ensure_bucket(site.session, site.cluster, site.notes.append)
 
 
 def plan_region(

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra import proc
+from infra.cloud import aws
 from infra.cloud import engine as engines
+from infra.cloud.aws import Session
 from infra.cloud.engine import Engine
 from infra.cloud.provider import ProviderLine, online
 from infra.cloud.terraform import Terraform
@@ -31,6 +33,9 @@ class Site:
     line: ProviderLine
     env: Mapping[str, str]
     cancel: proc.Cancel = field(default_factory=proc.Cancel)
+    notes: list[str] = field(default_factory=list)
+    """What was done on the way that the user should hear of."""
+    _session: Session | None = None
 
     @property
     def cluster(self) -> Cluster:
@@ -39,6 +44,20 @@ class Site:
     @property
     def aws(self) -> Aws:
         return needs_aws(self.loaded)
+
+    @property
+    def session(self) -> Session:
+        """boto3's side of the same AWS; made on first use, because boto3 takes a while to import."""
+        if self._session is None:
+            self._session = aws.session(self.aws, self.line.endpoint)
+        return self._session
+
+    @property
+    def session(self) -> Session:
+        """AWS itself, for what Terraform does not say."""
+        if self._session is None:
+            self._session = aws.session(self.aws, self.line.endpoint)
+        return self._session
 
     def terraform(self, region: str) -> Terraform:
         return Terraform(self.engine, self.work.region(region), self.env, self.cancel)
@@ -58,16 +77,17 @@ def needs_aws(loaded: Loaded) -> Aws:
 
 def open_site(loaded: Loaded) -> Site:
     """Choose the engine, start the embedded AWS when the file asks for it, and put the environment together."""
-    aws = needs_aws(loaded)
+    wanted = needs_aws(loaded)
+    aws.register_environment()
     engine = engines.choose()
     work = Work.of(loaded.cluster, loaded.path)
-    if aws.endpoint == LOCAL:
-        line, env = _local(aws.home)
+    if wanted.endpoint == LOCAL:
+        line, env = _local(wanted.home)
     else:
-        line = online(aws.endpoint)
+        line = online(wanted.endpoint)
         env = _clean(os.environ)
-        if aws.profile:
-            env["AWS_PROFILE"] = aws.profile
+        if wanted.profile:
+            env["AWS_PROFILE"] = wanted.profile
     return Site(loaded, work, engine, line, env)
 
 
