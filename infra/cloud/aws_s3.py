@@ -138,9 +138,9 @@ def find(session: Session, region: str, name: str) -> Bucket | None:
 
 
 def create(session: Session, region: str, name: str, tags: Mapping[str, str]) -> None:
-    """A private, encrypted, versioned bucket that talks TLS only. Safe to repeat after a kill half-way.
+    """A private, encrypted, versioned bucket that talks TLS only (where there is TLS).
 
-    Raises Refused when the name is somebody else's.
+    Safe to repeat after a kill half-way. Raises Refused when the name is somebody else's.
     """
     from botocore.exceptions import ClientError
 
@@ -175,9 +175,15 @@ def protect(session: Session, region: str, name: str, tags: Mapping[str, str]) -
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": True}
         client.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
         client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        client.put_bucket_policy(Bucket=name, Policy=json.dumps(tls_only(name, region), sort_keys=True))
+        if has_tls(session):
+            client.put_bucket_policy(Bucket=name, Policy=json.dumps(tls_only(name, region), sort_keys=True))
         listed = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
         client.put_bucket_tagging(Bucket=name, Tagging={"TagSet": listed})
+
+
+def has_tls(session: Session) -> bool:
+    """AWS itself always has; of a server of one's own on plain http, a TLS-only bucket would lock us out."""
+    return session.endpoint is None or session.endpoint.startswith("https:")
 
 
 def tls_only(name: str, region: str) -> dict[str, object]:
