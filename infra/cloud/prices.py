@@ -141,7 +141,8 @@ def _load_balancer(values: Values, region: str) -> Cost:
     key = str(values.get("load_balancer_type") or "application")
     if key not in ("application", "network"):
         return _unknown(f"{key} load balancer in {region}")
-    zones = len(values.get("subnets") or _blocks(values, "subnet_mapping"))
+    subnets = values.get("subnets")
+    zones = len(subnets) if isinstance(subnets, list) and subnets else len(_blocks(values, "subnet_mapping"))
     addresses = Cost() if _true(values.get("internal")) else _times(_address(region), zones)
     return _list("load-balancer", key, region) + _usage("load balancer: capacity units") + addresses
 
