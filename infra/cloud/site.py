@@ -52,13 +52,6 @@ class Site:
             self._session = aws.session(self.aws, self.line.endpoint)
         return self._session
 
-    @property
-    def session(self) -> Session:
-        """AWS itself, for what Terraform does not say."""
-        if self._session is None:
-            self._session = aws.session(self.aws, self.line.endpoint)
-        return self._session
-
     def terraform(self, region: str) -> Terraform:
         return Terraform(self.engine, self.work.region(region), self.env, self.cancel)
 
