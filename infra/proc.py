@@ -2,7 +2,8 @@
 
 A child runs in a process group of its own, so that Ctrl-C reaches us alone and we decide what the child is told:
 the first Ctrl-C passes SIGINT on and waits (Terraform then finishes the resource in hand), the second passes another,
-the third kills the group.
+the third kills the group. What must not stop halfway when we are killed writes to files that are followed: a pipe that
+nobody reads any more would end it at its next word.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -25,6 +26,7 @@ log = logging.getLogger("infra.proc")
 
 LineSink = Callable[[str], None]
 REDACTED = "(redacted)"
+FOLLOW = 0.05  # seconds between looks at a file that a child writes to
 
 
 class Secrets:
@@ -111,23 +113,90 @@ def on_ctrl_c(cancel: Cancel, say: LineSink) -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Reader:
-    """Drains one pipe on a thread, line by line, redacting, so that no child ever blocks on a full pipe."""
+    """Drains one stream on a thread, line by line, redacting, so that no child ever blocks on a full pipe."""
 
     lines: list[str] = field(default_factory=list)
 
-    def start(self, stream: IO[bytes] | None, sink: LineSink | None) -> threading.Thread:
-        assert stream is not None
-        thread = threading.Thread(target=self._drain, args=(stream, sink), daemon=True)
+    def start(self, source: Iterable[bytes], sink: LineSink | None) -> threading.Thread:
+        thread = threading.Thread(target=self._drain, args=(source, sink), daemon=True)
         thread.start()
         return thread
 
-    def _drain(self, stream: IO[bytes], sink: LineSink | None) -> None:
+    def _drain(self, source: Iterable[bytes], sink: LineSink | None) -> None:
+        for raw in source:
+            line = SECRETS.redact(raw.decode("utf-8", "replace"))
+            self.lines.append(line)
+            if sink is not None:
+                sink(line.rstrip("\n"))
+
+
+class _Pipes:
+    """The usual way to a child's output: two pipes. When we die it gets a broken pipe at its next word."""
+
+    targets = (subprocess.PIPE, subprocess.PIPE)
+
+    def sources(self, child: subprocess.Popen[bytes]) -> list[Iterator[bytes]]:
+        return [self._lines(stream) for stream in (child.stdout, child.stderr) if stream is not None]
+
+    def _lines(self, stream: IO[bytes]) -> Iterator[bytes]:
         with stream:
-            for raw in iter(stream.readline, b""):
-                line = SECRETS.redact(raw.decode("utf-8", "replace"))
-                self.lines.append(line)
-                if sink is not None:
-                    sink(line.rstrip("\n"))
+            yield from stream
+
+    def ended(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+class _Files:
+    """Output into files, for a child that must go on when we are killed: gone once the child has ended."""
+
+    def __init__(self, path: Path) -> None:
+        self._paths = [path.with_name(path.name + end) for end in (".out", ".err")]
+        self._ended = threading.Event()
+        with contextlib.ExitStack() as stack:
+            self._written = [stack.enter_context(self._new(item)) for item in self._paths]
+            self._read = [stack.enter_context(item.open("rb")) for item in self._paths]
+            self._open = stack.pop_all()
+        self.targets = (self._written[0].fileno(), self._written[1].fileno())
+
+    def _new(self, path: Path) -> IO[bytes]:
+        try:
+            path.unlink(missing_ok=True)  # an earlier one may still be written to by whoever outlived us
+            return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb")
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise FileError(
+                f"cannot write {path}", where=str(path), why=why, fix="check the folder and its disk, then try again"
+            ) from error
+
+    def sources(self, child: subprocess.Popen[bytes]) -> list[Iterator[bytes]]:
+        return [self._lines(stream) for stream in self._read]
+
+    def _lines(self, stream: IO[bytes]) -> Iterator[bytes]:
+        """The lines of a file that grows, until the child has ended and all of it is read."""
+        part = b""
+        while True:
+            last = self._ended.is_set()  # looked at before reading: nothing written before the end is missed
+            part += stream.readline()
+            if part.endswith(b"\n"):
+                yield part
+                part = b""
+            elif last:
+                break
+            else:
+                self._ended.wait(FOLLOW)
+        if part:
+            yield part
+
+    def ended(self) -> None:
+        self._ended.set()
+
+    def close(self) -> None:
+        self._open.close()
+        for item in self._paths:
+            item.unlink(missing_ok=True)
 
 
 def run(
@@ -140,39 +209,28 @@ def run(
     stdin: str | None = None,
     cancel: Cancel | None = None,
     check: bool = True,
+    outlive: Path | None = None,
 ) -> Completed:
     """Run a program to its end.
 
     ``deadline`` is in seconds; past it the group gets SIGTERM, 10 s later SIGKILL, and ToolTimeout is raised.
     ``env`` replaces the environment when given. ``on_line`` gets each line of stdout as it comes (from a thread).
-    With ``check`` a non-zero exit raises ToolFailed with the last lines of output.
+    With ``check`` a non-zero exit raises ToolFailed with the last lines of output. With ``outlive`` the child goes on
+    to its end even when we are killed; its output is in files at that path meanwhile.
     """
     name = Path(argv[0]).name
     log.debug("run %s (cwd %s)", SECRETS.redact(" ".join(argv)), cwd)
     started = time.monotonic()
-    child = _spawn(argv, cwd, env, stdin is not None)
     out, err = _Reader(), _Reader()
-    threads = [out.start(child.stdout, on_line), err.start(child.stderr, None)]
-    with (cancel or Cancel())._watch(child):
-        if stdin is not None and child.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                child.stdin.write(stdin.encode())
-                child.stdin.close()
-        try:
-            child.wait(timeout=deadline)
-        except subprocess.TimeoutExpired:
-            _end(child)
-            raise ToolTimeout(
-                f"{name} did not end within {deadline:.0f} s",
-                where=SECRETS.redact(" ".join(argv)),
-                why="".join(err.lines[-5:]).strip(),
-                fix="look at what it waits for with --debug, then run the same command again",
-            ) from None
-        except BaseException:
-            _end(child)
-            raise
-    for thread in threads:
-        thread.join(timeout=5)
+    with contextlib.closing(_Files(outlive) if outlive else _Pipes()) as output:
+        child = _spawn(argv, cwd, env, stdin is not None, output.targets)
+        sources = output.sources(child)
+        threads = [out.start(sources[0], on_line), err.start(sources[1], None)]
+        with (cancel or Cancel())._watch(child):
+            _wait(child, argv, deadline, stdin, err)
+        output.ended()
+        for thread in threads:
+            thread.join(timeout=5)
     done = Completed(
         tuple(argv),
         child.returncode,
@@ -196,8 +254,32 @@ def run(
     return done
 
 
+def _wait(
+    child: subprocess.Popen[bytes], argv: Sequence[str], deadline: float, stdin: str | None, err: _Reader
+) -> None:
+    if stdin is not None and child.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(stdin.encode())
+            child.stdin.close()
+    try:
+        child.wait(timeout=deadline)
+    except subprocess.TimeoutExpired:
+        _end(child)
+        raise ToolTimeout(
+            f"{Path(argv[0]).name} did not end within {deadline:.0f} s",
+            where=SECRETS.redact(" ".join(argv)),
+            why="".join(err.lines[-5:]).strip(),
+            fix="look at what it waits for with --debug, then run the same command again",
+        ) from None
+    except BaseException:
+        _end(child)
+        raise
+    if child.returncode < 0:
+        _tell(child, signal.SIGKILL)  # it was killed: nothing of its group (a Terraform provider) may work on alone
+
+
 def _spawn(
-    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, piped: bool
+    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, piped: bool, targets: tuple[int, int]
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
@@ -205,8 +287,8 @@ def _spawn(
             cwd=cwd,
             env=dict(env) if env is not None else None,
             stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=targets[0],
+            stderr=targets[1],
             start_new_session=True,
         )
     except FileNotFoundError as error:

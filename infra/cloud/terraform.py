@@ -101,10 +101,9 @@ class Terraform:
         return self._stream("plan", PLAN_DEADLINE, on_event, **options)
 
     def apply(self, plan: Path, on_event: EventSink | None = None) -> Outcome:
-        """Apply exactly that saved plan."""
-        return self._stream(
-            "apply", APPLY_DEADLINE, on_event, str(plan), json=True, input=False, lock_timeout=LOCK_TIMEOUT
-        )
+        """Apply exactly that saved plan. When we are killed Terraform goes on to its end and records what it made."""
+        options = {"json": True, "input": False, "lock_timeout": LOCK_TIMEOUT}
+        return self._stream("apply", APPLY_DEADLINE, on_event, str(plan), outlive=self.folder / "apply", **options)
 
     def show(self, plan: Path | None = None) -> dict[str, Any]:
         """A saved plan, or the current state, as Terraform's documented JSON."""
@@ -152,7 +151,15 @@ class Terraform:
             raise self._failure(command, [], done.tail(30))
         return done
 
-    def _stream(self, command: str, deadline: float, on_event: EventSink | None, *args: str, **options: Any) -> Outcome:
+    def _stream(
+        self,
+        command: str,
+        deadline: float,
+        on_event: EventSink | None,
+        *args: str,
+        outlive: Path | None = None,
+        **options: Any,
+    ) -> Outcome:
         outcome = Outcome(0)
 
         def line(text: str) -> None:
@@ -164,7 +171,14 @@ class Terraform:
         argv = self._argv(command, *args, **options)
         try:
             done = proc.run(
-                argv, deadline=deadline, cwd=self.folder, env=self.env, on_line=line, cancel=self.cancel, check=False
+                argv,
+                deadline=deadline,
+                cwd=self.folder,
+                env=self.env,
+                on_line=line,
+                cancel=self.cancel,
+                check=False,
+                outlive=outlive,
             )
         except Interrupted as stop:
             raise Interrupted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -74,3 +75,45 @@ def test_a_child_that_fills_both_pipes_does_not_block() -> None:
     code = "import sys; sys.stdout.write('x' * 300000); sys.stderr.write('y' * 300000)"
     done = proc.run(python(code), deadline=30)
     assert (len(done.out), len(done.err)) == (300000, 300000)
+
+
+def test_output_by_way_of_files_is_the_same(tmp_path: Path) -> None:
+    lines: list[str] = []
+    count = "import sys, time\nfor n in range(3): print(n, flush=True); time.sleep(0.1)\n"
+    code = count + "print('e', file=sys.stderr)\nprint('x', end='')"
+    done = proc.run(python(code), deadline=20, on_line=lines.append, outlive=tmp_path / "apply")
+    assert (done.out, done.err, lines) == ("0\n1\n2\nx", "e\n", ["0", "1", "2", "x"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_child_outlives_its_parent_only_when_it_should(tmp_path: Path) -> None:
+    """A pipe without a reader would end the child at its next word."""
+    talk = "import time, pathlib\nfor n in range(20): print(n, flush=True); time.sleep(0.05)\n"
+    talk += f"pathlib.Path({str(tmp_path / 'end')!r}).touch()"
+    for outlive, lives in ((tmp_path / "apply", True), (None, False)):
+        (tmp_path / "end").unlink(missing_ok=True)
+        parent = (
+            "import pathlib, sys\nfrom infra import proc\n"
+            f"path = {str(outlive)!r}\n"
+            f"proc.run([sys.executable, '-c', {talk!r}], deadline=20, on_line=lambda text: print(text, flush=True), "
+            "outlive=None if path == 'None' else pathlib.Path(path))"
+        )
+        process = subprocess.Popen(python(parent), stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        time.sleep(2)
+        assert (tmp_path / "end").exists() is lives
+
+
+def test_nothing_of_a_killed_child_works_on_alone(tmp_path: Path) -> None:
+    grandchild = f"import time, pathlib; time.sleep(1); pathlib.Path({str(tmp_path / 'late')!r}).touch()"
+    code = (
+        f"import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', {grandchild!r}]); os.kill(os.getpid(), 9)"
+    )
+    with pytest.raises(ToolFailed):
+        proc.run(python(code), deadline=20)
+    time.sleep(1.5)
+    assert not (tmp_path / "late").exists()
