@@ -88,7 +88,7 @@ class Terraform:
         lock: bool = True,
     ) -> Outcome:
         """Make a plan and save it at ``out``. ``lock=False`` only for looking."""
-        options = {
+        options: dict[str, Any] = {
             "json": True,
             "input": False,
             "out": str(out),
