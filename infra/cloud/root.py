@@ -6,53 +6,39 @@ Texts of the file are literals to Terraform: a :class:`~infra.cloud.root_terms.R
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-from infra import files
-from infra.cloud import modules
 from infra.cloud import root_machines as machines
+from infra.cloud import root_storage as storage
 from infra.cloud.provider import ProviderLine
+from infra.cloud.root_access import cloud_config, key_pairs
 from infra.cloud.root_settings import provider_block, terraform_block
 from infra.cloud.root_terms import Ref, identifier, terms
 from infra.spec.addresses import plan_addresses
 from infra.spec.models import Cluster
 
-MAIN = "main.tf.json"
-
 
 def build(cluster: Cluster, region: str, line: ProviderLine) -> dict[str, Any]:
     """The content of ``main.tf.json`` for one region of the cluster. The cluster must have an ``aws`` part."""
+    images = machines.image_data(cluster, region)
     root: dict[str, Any] = {
         "terraform": terraform_block(cluster, region, line),
         "provider": {"aws": provider_block(cluster, region, line)},
-        "data": _data(cluster, region),
-        "locals": {"cloud_config": machines.cloud_config(cluster)},
+        "data": {"aws_ami": images} if images else {},
+        "locals": {"cloud_config": cloud_config(cluster)},
         "module": {
             "network": _network(cluster, region),
             "security": _security(cluster),
             "identity": _identity(cluster, region),
             **machines.pool_calls(cluster, region, line),
+            **machines.host_calls(cluster, region),
+            **machines.control_plane_call(cluster, region),
+            **storage.storage_calls(cluster, region),
         },
         "output": _outputs(cluster, region),
     }
     written: dict[str, Any] = terms({key: value for key, value in root.items() if value})
     return written
-
-
-def write(cluster: Cluster, region: str, line: ProviderLine, into: Path) -> None:
-    """Make ``into`` a complete Terraform project: ``main.tf.json`` and ``modules/``. Only what changed is written."""
-    modules.render(line, into / modules.FOLDER)
-    text = text_of(build(cluster, region, line))
-    path = into / MAIN
-    if not path.is_file() or files.read_text(path) != text:
-        files.write_text(path, text)
-
-
-def text_of(root: dict[str, Any]) -> str:
-    """The text of ``main.tf.json``: sorted keys, two spaces, a final newline."""
-    return json.dumps(root, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def limits(cluster: Cluster, region: str, line: ProviderLine) -> list[str]:
@@ -62,21 +48,26 @@ def limits(cluster: Cluster, region: str, line: ProviderLine) -> list[str]:
     found = []
     for name, pool in machines.region_pools(cluster, region).items():
         if pool.efa:
-            found.append(f"pools.{name}: EFA interfaces are left out; machines get one ordinary interface")
+            found.append(f"pools.{name}: machines get one ordinary network interface, no EFA")
         if pool.capacity.kind == "block":
-            found.append(f"pools.{name}: the capacity block is used as a plain capacity reservation")
-    version = line.constraint.strip("=~ ")
-    return [f"{sentence} (AWS provider {version} has no argument for it)" for sentence in found]
-
-
-def _data(cluster: Cluster, region: str) -> dict[str, Any]:
-    pairs: set[tuple[str, str]] = set()
-    for pool in machines.region_pools(cluster, region).values():
-        pairs |= machines.wanted_image(cluster, pool.profile, pool.instance_types[0])
-    return {"aws_ami": machines.image_data(pairs)} if pairs else {}
+            found.append(f"pools.{name}: the capacity block is used as an ordinary reservation")
+    for name, item in storage.region_storage(cluster, region).items():
+        if item.efs and item.efs.throughput != "bursting":
+            found.append(f"storage.{name}: throughput is bursting, not {item.efs.throughput}")
+        if item.efs and item.efs.backup:
+            found.append(f"storage.{name}: no daily backup")
+    return [f"{sentence} (AWS provider {line.constraint.strip('=~ ')} has no argument for it)" for sentence in found]
 
 
 def _network(cluster: Cluster, region: str) -> dict[str, Any]:
+    existing = cluster.network.existing.get(region)
+    if existing is not None:
+        return {
+            "source": "./modules/existing",
+            "vpc": existing.vpc.model_dump(),
+            "private": existing.private.model_dump(),
+            "public": existing.public and existing.public.model_dump(),
+        }
     addresses = plan_addresses(cluster)[region]
     return {
         "source": "./modules/network",
@@ -102,21 +93,30 @@ def _security(cluster: Cluster) -> dict[str, Any]:
 
 
 def _identity(cluster: Cluster, region: str) -> dict[str, Any]:
-    kinds = ["node"] if machines.region_pools(cluster, region) else []
     return {
         "source": "./modules/identity",
         "cluster": cluster.cluster,
         "address": "module.identity",
         "region": region,
-        "kinds": kinds,
-        "buckets": sorted({storage.s3.bucket for storage in cluster.storage.values() if storage.s3}),
-        "users": {name: user.keys[0] for name, user in sorted(cluster.access.users.items())},
+        "kinds": machines.kinds(cluster, region),
+        "buckets": storage.bucket_names(cluster),
+        "users": key_pairs(cluster),
     }
 
 
 def _outputs(cluster: Cluster, region: str) -> dict[str, Any]:
     pools = {name: Ref(f"module.pool_{identifier(name)}.group") for name in machines.region_pools(cluster, region)}
-    return {
-        "vpc_id": {"description": "Id of the VPC", "value": Ref("module.network.vpc_id")},
-        "pools": {"description": "Name of the Auto Scaling group by pool", "value": pools},
+    hosts = {name: Ref(f"module.host_{identifier(name)}.machines") for name in machines.region_hosts(cluster, region)}
+    stores = {
+        name: Ref(f"module.storage_{identifier(name)}.{'dns_name' if item.efs else 'bucket'}")
+        for name, item in storage.region_storage(cluster, region).items()
     }
+    wanted = {
+        "vpc_id": ("Id of the VPC", Ref("module.network.vpc_id")),
+        "pools": ("Name of the Auto Scaling group by pool", pools),
+        "hosts": ("Id and addresses of each machine by host", hosts),
+        "storage": ("Name of the bucket, or under which the file system is mounted, by storage", stores),
+    }
+    if machines.has_control_plane(cluster, region):
+        wanted["control_plane"] = ("Where the Kubernetes API is", Ref("module.control_plane.endpoint"))
+    return {name: {"description": text, "value": value} for name, (text, value) in wanted.items() if value}

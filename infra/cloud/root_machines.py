@@ -1,17 +1,15 @@
-"""The parts of a root that are machines: AMI look-ups, pools, hosts and the control plane."""
+"""The parts of a root that are machines: pools, hosts and the control plane."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from infra.cloud.provider import ProviderLine
+from infra.cloud.root_access import key_name
+from infra.cloud.root_images import image, look_ups
 from infra.cloud.root_terms import Ref, identifier
 from infra.spec import catalog
-from infra.spec.models import Cluster, Pool, Profile
-
-CANONICAL = "099720109477"
-RELEASES = {"ubuntu-22.04": "jammy-22.04", "ubuntu-24.04": "noble-24.04"}
-ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
+from infra.spec.models import Cluster, Host, Pool, Profile
 
 
 def region_pools(cluster: Cluster, region: str) -> dict[str, Pool]:
@@ -22,10 +20,7 @@ def pool_calls(cluster: Cluster, region: str, line: ProviderLine) -> dict[str, A
     common = {
         "source": "./modules/pool",
         "cluster": cluster.cluster,
-        "security_groups": [Ref("module.security.nodes")],
-        "instance_profile": Ref('module.identity.profiles["node"]'),
-        "key_name": key_name(cluster),
-        "cloud_config": Ref("local.cloud_config"),
+        **_access(cluster, "node"),
     }
     return {
         f"pool_{identifier(name)}": {**common, **_pool(cluster, name, pool, line)}
@@ -38,7 +33,7 @@ def _pool(cluster: Cluster, name: str, pool: Pool, line: ProviderLine) -> dict[s
         "address": f"module.pool_{identifier(name)}",
         "name": name,
         "profile": pool.profile,
-        "image_id": image(cluster, pool.profile, pool.instance_types[0]),
+        "image_id": image(profile_of(cluster, pool), pool.instance_types[0]),
         "instance_types": pool.instance_types,
         "size": {"min": pool.size.min, "desired": pool.size.desired, "max": pool.size.max},
         "autoscaled": cluster.autoscaled(name),
@@ -55,6 +50,96 @@ def _pool(cluster: Cluster, name: str, pool: Pool, line: ProviderLine) -> dict[s
         "labels": pool.labels,
         "taints": {taint.key: f"{taint.value}:{taint.effect}" for taint in pool.taints},
         "resources": resources(pool),
+    }
+
+
+def region_hosts(cluster: Cluster, region: str) -> dict[str, Host]:
+    return {name: host for name, host in sorted(cluster.hosts.items()) if region in cluster.host_region(host)}
+
+
+def host_calls(cluster: Cluster, region: str) -> dict[str, Any]:
+    return {
+        f"host_{identifier(name)}": {
+            "source": "./modules/host",
+            "cluster": cluster.cluster,
+            "address": f"module.host_{identifier(name)}",
+            "name": name,
+            "machines": host.count,
+            "profile": host.profile,
+            "image_id": image(profile_of(cluster, host), host.instance_type),
+            "instance_type": host.instance_type,
+            "disk": host.disk,
+            "subnets": Ref(f"module.network.{host_subnets(cluster, host)}_subnets"),
+            "public": host_subnets(cluster, host) == "public",
+            **_access(cluster, "host"),
+        }
+        for name, host in region_hosts(cluster, region).items()
+    }
+
+
+def host_subnets(cluster: Cluster, host: Host) -> str:
+    """``public`` or ``private``: what the host says, else public when anybody may reach it from outside."""
+    return host.subnets or ("public" if cluster.access.ssh_from else "private")
+
+
+def control_plane_call(cluster: Cluster, region: str) -> dict[str, Any]:
+    """``module.control_plane`` in the home region of a cluster with Kubernetes; nothing elsewhere."""
+    if cluster.kubernetes is None or not has_control_plane(cluster, region):
+        return {}
+    plane = cluster.kubernetes.control_plane
+    call = {
+        "source": "./modules/control_plane",
+        "cluster": cluster.cluster,
+        "address": "module.control_plane",
+        "machines": plane.count,
+        "image_id": image(Profile(), plane.instance_type),
+        "instance_type": plane.instance_type,
+        "disk": plane.disk,
+        "vpc_id": Ref("module.network.vpc_id"),
+        "cidr": Ref("module.network.cidr"),
+        "subnets": Ref("module.network.private_subnets"),
+        "api_from": cluster.access.ssh_from,
+        **_access(cluster, "control-plane"),
+    }
+    return {"control_plane": call}
+
+
+def image_data(cluster: Cluster, region: str) -> dict[str, Any]:
+    """The image look-ups of all machines in a region."""
+    pools, hosts = region_pools(cluster, region).values(), region_hosts(cluster, region).values()
+    wanted = [(profile_of(cluster, pool), pool.instance_types[0]) for pool in pools]
+    wanted += [(profile_of(cluster, host), host.instance_type) for host in hosts]
+    if cluster.kubernetes and has_control_plane(cluster, region):
+        wanted.append((Profile(), cluster.kubernetes.control_plane.instance_type))
+    return look_ups(wanted)
+
+
+def profile_of(cluster: Cluster, machine: Pool | Host) -> Profile:
+    """The machine's profile; the default one when the file lacks it, which is a rule's matter."""
+    return cluster.profiles.get(machine.profile) or Profile()
+
+
+def has_control_plane(cluster: Cluster, region: str) -> bool:
+    return cluster.kubernetes is not None and cluster.aws is not None and region == cluster.aws.home
+
+
+def kinds(cluster: Cluster, region: str) -> list[str]:
+    """The kinds of machine in a region; each has a role of its own."""
+    present = {
+        "control-plane": has_control_plane(cluster, region),
+        "host": bool(region_hosts(cluster, region)),
+        "node": bool(region_pools(cluster, region)),
+    }
+    return [kind for kind, there in present.items() if there]
+
+
+def _access(cluster: Cluster, kind: str) -> dict[str, Any]:
+    """Who may reach a machine, and what it may do."""
+    return {
+        "security_groups": [Ref("module.security.nodes")],
+        "instance_profile": Ref(f'module.identity.profiles["{kind}"]'),
+        "key_name": key_name(cluster),
+        "cloud_config": Ref("local.cloud_config"),
     }
 
 
@@ -83,72 +168,14 @@ def resources(pool: Pool) -> dict[str, str]:
     """What the smallest machine of a pool offers beyond CPU and memory, as Kubernetes names it."""
     kinds = [kind for kind in map(catalog.instance, pool.instance_types) if kind is not None]
     found = {"ephemeral-storage": f"{pool.disk}G"}
-    makers = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu"}
-    for maker, resource in makers.items():
-        counts = [sum(gpu.count for gpu in kind.gpus if gpu.manufacturer.lower() == maker) for kind in kinds]
-        if counts and min(counts):
-            found[resource] = str(min(counts))
+    for maker, resource in (("nvidia", "nvidia.com/gpu"), ("amd", "amd.com/gpu")):
+        fewest = min((_gpus(kind, maker) for kind in kinds), default=0)
+        if fewest:
+            found[resource] = str(fewest)
     if pool.efa and kinds and kinds[0].max_efa_interfaces:
         found["vpc.amazonaws.com/efa"] = str(kinds[0].max_efa_interfaces)
     return found
 
 
-def key_name(cluster: Cluster) -> Ref | None:
-    """The key pair that machines start with: the first user's who has sudo, else the first user's."""
-    users = sorted(cluster.access.users, key=lambda name: not cluster.access.users[name].sudo)
-    return Ref(f'module.identity.keys["{users[0]}"]') if users else None
-
-
-def cloud_config(cluster: Cluster) -> dict[str, Any]:
-    """What cloud-init does at the first boot: the users and their keys. All else is the policy's."""
-    users = [
-        {
-            "name": name,
-            "shell": "/bin/bash",
-            "ssh_authorized_keys": user.keys,
-            **({"groups": ["sudo"], "sudo": "ALL=(ALL) NOPASSWD:ALL"} if user.sudo else {}),
-        }
-        for name, user in sorted(cluster.access.users.items())
-    ]
-    return {"users": ["default", *users]}
-
-
-def image(cluster: Cluster, profile: str, instance_type: str) -> str:
-    """The AMI of a profile: the one it names, else the newest of Canonical's for its OS."""
-    wanted = cluster.profiles.get(profile, Profile())
-    return wanted.image or Ref(f"data.aws_ami.{_image_name(wanted.os, _architecture(instance_type))}.id")
-
-
-def image_data(pairs: set[tuple[str, str]]) -> dict[str, Any]:
-    """The look-ups of Canonical's images for pairs of OS and architecture."""
-    return {_image_name(system, architecture): _canonical(system, architecture) for system, architecture in pairs}
-
-
-def wanted_image(cluster: Cluster, profile: str, instance_type: str) -> set[tuple[str, str]]:
-    """The look-up that :func:`image` refers to, as a set of none or one."""
-    wanted = cluster.profiles.get(profile, Profile())
-    return set() if wanted.image else {(wanted.os, _architecture(instance_type))}
-
-
-def _canonical(system: str, architecture: str) -> dict[str, Any]:
-    release = f"ubuntu-{RELEASES[system]}-{ARCHITECTURES[architecture]}-server-*"
-    names = [f"ubuntu/images/hvm-ssd/{release}", f"ubuntu/images/hvm-ssd-gp3/{release}"]
-    return {
-        "owners": [CANONICAL],
-        "most_recent": True,
-        "filter": [
-            {"name": "name", "values": names},
-            {"name": "architecture", "values": [architecture]},
-            {"name": "virtualization-type", "values": ["hvm"]},
-        ],
-    }
-
-
-def _image_name(system: str, architecture: str) -> str:
-    return f"{system}-{architecture}".replace("-", "_").replace(".", "_")
-
-
-def _architecture(instance_type: str) -> str:
-    kind = catalog.instance(instance_type)
-    known = [name for name in (kind.architectures if kind else ()) if name in ARCHITECTURES]
-    return known[-1] if known else "x86_64"
+def _gpus(kind: catalog.InstanceType, maker: str) -> int:
+    return sum(gpu.count for gpu in kind.gpus if gpu.manufacturer.lower() == maker)

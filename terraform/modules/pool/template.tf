@@ -94,4 +94,16 @@ resource "aws_launch_template" "this" {
     "Name"          = local.name
     "infra:address" = "${var.address}.aws_launch_template.this"
   })
+
+  lifecycle {
+    precondition {
+      condition     = !local.reserved || length(var.instance_types) == 1
+      error_message = "pools.${var.name}: a reservation is of one instance type, and ${length(var.instance_types)} are named."
+    }
+
+    precondition {
+      condition     = length(var.subnets) > 0
+      error_message = "pools.${var.name}: there is no such subnet; with subnets public, network.existing must name public ones."
+    }
+  }
 }

@@ -1,4 +1,4 @@
 output "nodes" {
   description = "Id of the security group of all machines"
-  value       = aws_security_group.nodes.id
+  value       = module.nodes.id
 }
