@@ -165,9 +165,11 @@ def _syntax(error: yaml.YAMLError, text: str, path: Path) -> SpecError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     lines = text.split("\n")
     index = min(mark.line, len(lines) - 1) if mark else 0
-    shown = lines[index].strip()[:60]
     problem = getattr(error, "problem", None) or str(error)
     began = getattr(error, "context_mark", None)
+    if began and not "".join(lines[index:]).strip():
+        index, began = began.line, None  # what is not closed is only noticed at the end
+    shown = lines[index].strip()[:60]
     why, fix = _explain_syntax(problem, lines[index])
     if began and mark and began.line != mark.line:
         why += f" (in what began in line {began.line + 1})"
@@ -182,6 +184,8 @@ def _explain_syntax(problem: str, line: str) -> tuple[str, str]:
             "a plain text cannot begin with @, `, % or a tab",
             "put the text in quotes, and indent with spaces",
         )
+    if "found unexpected ':'" in problem:
+        return "between { and }, a key's ':' is followed by a space", "put a space after the ':'"
     if "mapping values are not allowed" in problem:
         return "there is a second ': ' where none can be", "put a text that holds ': ' in quotes; check the indentation"
     if "quoted scalar" in problem or "unexpected end of stream" in problem:
@@ -303,9 +307,9 @@ class _Builder:
 
     def _key(self, frame: _Frame, event: Any, value: Any, line: int) -> None:
         name = event.value
-        if not isinstance(value, str):
-            shown = name or "(nothing)"
-            self._note(line, f"the key {shown} is not a text", "keys are texts", f'put it in quotes: "{name}"')
+        if not isinstance(value, str) or not name:
+            self._note(line, f"the key {name or '(nothing)'} is not a text", "keys are texts", _quoted(name))
+            name = ""
         elif name in frame.spot.items:
             first = frame.spot.items[name][0]
             self._note(
@@ -336,7 +340,9 @@ class _Builder:
             frame.spot.items[len(frame.value)] = (line, spot)
             frame.value.append(value)
             return
-        key, frame.key = frame.key or "", None
+        key, frame.key = frame.key, None
+        if not key:
+            return  # one that is not a text; noted
         if key == "<<":
             frame.merges.append((value, spot, frame.key_line))
         else:
@@ -370,6 +376,10 @@ class _Builder:
                 self._tag(event.tag, line)
             return event.value
         return core_value(event.value) if event.implicit[0] else event.value
+
+
+def _quoted(name: str) -> str:
+    return f'put it in quotes: "{name}"' if name else "give it a name"
 
 
 def core_value(text: str) -> Any:

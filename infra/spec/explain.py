@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, get_origin
 
@@ -11,60 +12,17 @@ from pydantic import ValidationError
 from infra.errors import Problem
 from infra.spec import catalog
 from infra.spec.document import Document
+from infra.spec.hints import EXAMPLES, KEY_EXAMPLES, SYNONYMS
 from infra.spec.models import Cluster, Selector, expanded
 from infra.spec.names import expand
 from infra.spec.scalars import WORDS
 from infra.spec.shape import Loc, choices_at, entry_of, homes, label, model_of, type_at
 
-# Words that other tools use for what is written otherwise here.
-SYNONYMS = {
-    "ami": "profiles.<name>.image",
-    "availability_zones": "network.zones",
-    "az": "network.zones",
-    "azs": "network.zones",
-    "desired_capacity": "pools.<name>.size.desired",
-    "driver_version": "profiles.<name>.nvidia.driver",
-    "gpu": "metal.<name>.gpus",
-    "kind": "pools.<name>.capacity",
-    "max_size": "pools.<name>.size.max",
-    "min_size": "pools.<name>.size.min",
-    "name": "cluster",
-    "on_demand": "pools.<name>.capacity",
-    "path": "storage.<name>.mount",
-    "spot": "pools.<name>.capacity",
-    "ssh_keys": "access.users.<name>.keys",
-    "vpc_cidr": "network.cidr",
-    "vpc_id": "network.existing.<region>.vpc.id",
-    "volume_size": "pools.<name>.disk",
-    "root_volume_size": "pools.<name>.disk",
-}
 
-EXAMPLES = {
-    "Aws.regions": "regions: [us-west-2]",
-    "Cluster.cluster": "cluster: research",
-    "Cluster.version": "version: 1",
-    "ExistingNetwork.private": "private: {tags: {tier: private}}",
-    "ExistingNetwork.vpc": "vpc: {id: vpc-0123456789abcdef0}",
-    "Gpus.count": "count: 4",
-    "Gpus.model": "model: titan-x-pascal",
-    "Host.instance_type": "instance_type: m5.large",
-    "Host.profile": "profile: cpu",
-    "Metal.hosts": 'hosts: ["titan-[01-08].lab"]',
-    "Metal.profile": "profile: gpu",
-    "MetalHost.name": "name: titan-01",
-    "Nfs.export": "export: /export/home",
-    "Nfs.host": "host: nfs.lab",
-    "Pool.instance_types": "instance_types: [g4dn.xlarge]",
-    "Pool.profile": "profile: gpu",
-    "Pool.size": "size: {min: 0, max: 4}",
-    "S3Bucket.bucket": "bucket: research-results",
-    "S3State.bucket": "bucket: research-infra-state",
-    "S3State.region": "region: us-west-2",
-    "Size.max": "max: 4",
-    "Storage.mount": "mount: /data",
-    "Taint.key": "key: nvidia.com/gpu",
-    "User.keys": 'keys: ["ssh-ed25519 AAAA… ada@laptop"]',
-}
+def _example(loc: Loc) -> str:
+    """What could stand at ``loc``."""
+    key = next((part for part in reversed(loc) if isinstance(part, str)), "")
+    return f"write: {KEY_EXAMPLES[key]}" if key in KEY_EXAMPLES else "correct the value"
 
 
 def source_loc(tree: Any, loc: Loc) -> Loc:
@@ -212,9 +170,8 @@ def _missing(loc: Loc) -> tuple[str, str, str]:
     around, key = loc[:-1], str(loc[-1])
     model = model_of(type_at(around))
     example = EXAMPLES.get(f"{model.__name__}.{key}" if model else "", f"{key}: …")
-    described = model.model_fields[key].description if model and key in model.model_fields else None
     holder = label(around) or "the file"
-    return f"{holder} has no {key}", described or "it cannot be left out", f"add: {example}"
+    return f"{holder} has no {key}", "it cannot be left out", f"add: {example}"
 
 
 def _key(loc: Loc, item: Any) -> tuple[str, str, str]:
@@ -242,30 +199,33 @@ def _value_words(loc: Loc, kind: str, item: Any) -> tuple[str, str]:
     if kind == "literal_error":
         choices = choices_at(loc)
         named = ", ".join(str(choice) for choice in choices)
+        if len(choices) == 1:
+            return f"it must be {named}", f"write: {label(loc[-1:])}: {named}"
         return f"it is one of: {named}", did_you_mean(value, choices, f"write one of: {named}")
     if kind == "value_error":
         return _own_words(loc, str(context["error"]), value)
     words = _TYPE_WORDS.get(kind)
     if words is None:
-        return str(item["msg"]).replace("Input should be", "it must be"), "correct the value"
+        return str(item["msg"]).replace("Input should be", "it must be"), _example(loc)
     return words(loc, context, value)
 
 
 def _pattern_words(loc: Loc, pattern: str, value: Any) -> tuple[str, str]:
     why = WORDS.get(pattern, "it is not well formed")
-    why = f"it must be {why}" if why.startswith("an ") else why
+    why = why if " is " in why else f"it must be {why}"
     if loc[:1] == ("metal",) and loc[-1] == "name" and isinstance(value, str):
         try:
             expand(value)
         except ValueError as error:
             return str(error), "write a pattern such as titan-[01-08].lab"
-        return why, did_you_mean(value, [value.lower()], "correct the name")
+        return why, did_you_mean(value, [value.lower()], "write a name such as titan-01.lab")
     if "region" in why:
         return why, did_you_mean(value, catalog.regions(), "write a region such as us-west-2")
     if "instance type" in why:
         return why, did_you_mean(value, catalog.names(), "write a type such as g4dn.xlarge")
     if "run-list" in why:
-        return why, f'write: "role[{value}]" or "recipe[{value}]"' if str(value).isidentifier() else "correct it"
+        name = re.sub(r"[^a-z0-9_-]", "", str(value).lower())
+        return why, f'write: "role[{name}]" or "recipe[{name}]"' if name == value else _example(loc)
     if "public key" in why:
         secret = "PRIVATE KEY" in str(value)
         return (
@@ -274,7 +234,7 @@ def _pattern_words(loc: Loc, pattern: str, value: Any) -> tuple[str, str]:
         )
     if "name is" in why:
         return why, _renamed(str(value))
-    return why, "correct the value"
+    return why, _example(loc)
 
 
 def _own_words(loc: Loc, text: str, value: Any) -> tuple[str, str]:
@@ -284,7 +244,11 @@ def _own_words(loc: Loc, text: str, value: Any) -> tuple[str, str]:
         return why, f"did you mean: {better}"
     if loc[-1:] == ("capacity",) and isinstance(value, str):
         return why, did_you_mean(value, ["spot", "on-demand"], "write one of these")
-    return why, "correct the value"
+    if "named twice" in why or "exactly one" in why:
+        return why, "remove one of them"
+    if "give either" in why:
+        return why, "give one of them"
+    return why, _example(loc)
 
 
 Words = Callable[[Loc, dict[str, Any], Any], tuple[str, str]]

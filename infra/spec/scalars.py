@@ -91,7 +91,7 @@ Version = Annotated[
     BeforeValidator(_text, json_schema_input_type=str | float),
     _pattern(r"^[0-9]+(\.[0-9]+){0,3}$", "a version is numbers with dots between them, such as 12.9", 24),
 ]
-Account = Annotated[str, BeforeValidator(_text), _pattern(r"^[0-9]{12}$", "an AWS account is 12 digits")]
+Account = Annotated[str, BeforeValidator(_text), _pattern(r"^[0-9]{12}$", "an AWS account's number, 12 digits")]
 PublicKey = Annotated[
     str,
     _pattern(

@@ -275,6 +275,12 @@ class GpuMixed(Rule):
                 )
 
 
+def _models_like(name: str) -> str:
+    """``titan-x`` is two generations: all that begin so are named."""
+    longer = [model for model in gpus.MODELS if model.startswith(name)]
+    return f"did you mean: {' or '.join(longer)}" if longer else did_you_mean(name, gpus.MODELS, "check its name")
+
+
 class GpuKnown(Rule):
     name = "gpu-known"
     level = "warning"
@@ -290,7 +296,7 @@ class GpuKnown(Rule):
                     ("metal", name, "gpus", "model"),
                     f"the GPU {metal.gpus.model!r} is not known",
                     "whether driver, CUDA and kernel module fit it cannot be checked",
-                    did_you_mean(metal.gpus.model, gpus.MODELS, "check its name"),
+                    _models_like(metal.gpus.model),
                 )
 
 

@@ -80,7 +80,7 @@ class CidrOverlap(Rule):
 
     def _problem(self, ctx: Context, one: Named, other: Named) -> Problem:
         shown = str(other.net).removesuffix("/32")
-        free = free_network(other.net.prefixlen, [named.net for named in networks(ctx)])
+        free = free_network(other.net.prefixlen, [named.net for named in [*networks(ctx), *metal_addresses(ctx)]])
         return self.found(
             ctx,
             other.loc,
