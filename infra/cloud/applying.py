@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import files
-from infra.cloud import planning, records
+from infra.cloud import planning, records, restart
 from infra.cloud.planning import PLAN_FILE, RegionSink, Request
 from infra.cloud.records import Record
 from infra.cloud.site import Site
@@ -23,7 +23,7 @@ AGAIN = "look at the new plan: infra plan"
 
 def refuse_stale(site: Site, plan: Plan, sink: RegionSink | None = None) -> None:
     """Raise StalePlan, naming everything that moved since the plan was saved: the spec, the modules, the world."""
-    problems: list[Problem] = []
+    problems = [Problem(text, fix=AGAIN) for text in restart.set_aside(site)]
     if plan.spec != site.loaded.digest:
         problems.append(Problem(f"{site.loaded.path.name} changed", where=str(site.loaded.path), fix=AGAIN))
     if plan.engine != site.engine.data():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra import files
-from infra.cloud import costs, modules, remote_state, root
+from infra.cloud import costs, modules, remote_state, restart, root
 from infra.cloud.site import Site
 from infra.cloud.terraform import Event
 from infra.cloud.work import now, who
@@ -45,6 +45,7 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
     check_parts(site, request.only)
     targets = {region: wanted_targets(site, region, request.only) for region in regions}
     prepare_state(site, regions)
+    site.notes += restart.set_aside(site)
     busy = [region for region in regions if targets[region] is not None]
     found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
     return Plan(

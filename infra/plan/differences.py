@@ -207,6 +207,8 @@ def element(value: Any) -> str:
     if {"key", "value"} <= value.keys():
         return f"{short(value['key'])}={short(value['value'])}"
     said = {key: item for key, item in value.items() if not empty(item) and item is not False}
+    if "cidr_block" in said and "gateway_id" in value and len(said) == 2:
+        return f"{said.pop('cidr_block')} via {short(next(iter(said.values())))}"
     return ", ".join(f"{key} {short(item)}" for key, item in sorted(said.items())) or NOTHING
 
 

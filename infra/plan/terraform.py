@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from infra.plan.differences import differences, empty
+from infra.plan.drift import GONE
 from infra.plan.drift import drift as drift  # of a plan's JSON too
 from infra.plan.model import Action, Change
 from infra.plan.words import title
@@ -46,7 +47,8 @@ _MOST = 4
 
 def changes(shown: dict[str, Any]) -> list[Change]:
     """Every resource that the plan would touch, in Terraform's order."""
-    found = [_change(item) for item in shown.get("resource_changes", [])]
+    gone = {item["address"] for item in shown.get("resource_drift", []) if item["change"]["actions"] == ["delete"]}
+    found = [_change(item, item["address"] in gone) for item in shown.get("resource_changes", [])]
     return [change for change in found if change is not None]
 
 
@@ -66,14 +68,14 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _change(item: dict[str, Any]) -> Change | None:
+def _change(item: dict[str, Any], gone: bool) -> Change | None:
     change = item["change"]
     action = _ACTIONS.get(tuple(change["actions"]))
     if change.get("importing") and action is None:
         action = "import"
     if action is None or item.get("mode") == "data":
         return None
-    reasons = _reasons(item, action)
+    reasons = [GONE] if gone and action == "create" else _reasons(item, action)
     if change.get("importing"):
         reasons = [f"adopted: it exists as {change['importing'].get('id')}", *reasons]
     lost = HOLDS_DATA.get(item["type"], "") if action in ("delete", "replace") else ""
