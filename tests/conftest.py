@@ -90,7 +90,11 @@ def session_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     """An empty HOME and a cache shared by the session (the provider is unpacked once)."""
     base = tmp_path_factory.mktemp("session")
     (base / "home").mkdir()
-    return clean_environment({"HOME": str(base / "home"), "XDG_CACHE_HOME": str(base / "cache"), "COLUMNS": "160"})
+    # The same engine everywhere, whatever lies on PATH; INFRA_TEST_TERRAFORM=/path/to/tofu tries another.
+    engine = os.environ.get("INFRA_TEST_TERRAFORM", "embedded")
+    return clean_environment(
+        {"HOME": str(base / "home"), "XDG_CACHE_HOME": str(base / "cache"), "COLUMNS": "160", "INFRA_TERRAFORM": engine}
+    )
 
 
 @pytest.fixture
