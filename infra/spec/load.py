@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from infra.errors import Problem, SpecError, UsageError
 from infra.files import digest
-from infra.spec.document import Document, read_document
+from infra.spec.document import Document, parse_document, read_document
 from infra.spec.explain import explain, source_loc
 from infra.spec.models import LOCAL, Cluster
 
@@ -37,19 +37,21 @@ class Loaded:
         return self.document.where(*source_loc(self.document.tree, loc))
 
 
-def load(path: Path, endpoint: str | None = None) -> Loaded:
+def load(path: Path, endpoint: str | None = None, text: str | None = None) -> Loaded:
     """The cluster in a file; ``endpoint`` ('local' or a URL) takes the place of ``aws.endpoint`` if there is ``aws``.
 
-    Raises SpecError with all problems of form at once; whether values fit each other is for :func:`read`.
+    ``text``, when given, is read instead of the file: ``path`` then only says where it belongs. Raises SpecError with
+    all problems of form at once; whether values fit each other is for :func:`read`.
     """
-    return _typed(read_document(path), _checked(endpoint))
+    document = read_document(path) if text is None else parse_document(text.encode(), path)
+    return _typed(document, _checked(endpoint))
 
 
-def read(path: Path, endpoint: str | None = None) -> tuple[Loaded, list[Problem]]:
+def read(path: Path, endpoint: str | None = None, text: str | None = None) -> tuple[Loaded, list[Problem]]:
     """The cluster, and the warnings of every rule. Raises SpecError with all problems of level error."""
     from infra.spec.rules import check
 
-    loaded = load(path, endpoint)
+    loaded = load(path, endpoint, text)
     problems = check(loaded)
     errors = [problem for problem in problems if problem.level == "error"]
     if errors:

@@ -116,9 +116,11 @@ class Capacity(Model):
 class Taint(Model):
     """Keeps pods away that do not tolerate it."""
 
-    key: str
-    value: str = ""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
+    key: str = Field(description="such as lab/gpu")
+    value: str = Field("", description="may be empty")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(
+        "NoSchedule", description="what happens to pods that do not tolerate it"
+    )
 
 
 class Pool(Model):
@@ -143,7 +145,7 @@ class Host(Model):
     """Long-lived instances to log in to."""
 
     profile: Name = Field(description="one of the profiles")
-    instance_type: InstanceTypeName
+    instance_type: InstanceTypeName = Field(description="such as g4dn.xlarge")
     count: int = Field(1, ge=0, le=100, description="so many equal ones")
     region: RegionName | None = Field(None, description="left out: the home region")
     disk: Gigabytes = Field(100, description="root disk, encrypted: 100GB, 1TB")
@@ -163,7 +165,7 @@ class Gpus(Model):
 class MetalHost(Model):
     """One physical machine."""
 
-    name: HostName
+    name: HostName = Field(description="its name in the network; the part before the first dot is its name here")
     address: str = Field("", description="where SSH finds it; left out: its name")
     port: int = Field(22, ge=1, le=65_535, description="of SSH")
     host_key: str | None = Field(None, description="the SSH host key to expect")

@@ -140,7 +140,7 @@ class Storage(Model):
 class ControlPlane(Model):
     """The machines that run the API server and etcd."""
 
-    instance_type: InstanceTypeName = "m5.large"
+    instance_type: InstanceTypeName = Field("m5.large", description="2 vCPUs and 2 GiB at least")
     count: Literal[1, 3] = Field(1, description="3 for one that survives the loss of a machine")
     disk: Gigabytes = Field(100, description="root disk, encrypted: 100GB, 1TB")
 

@@ -49,7 +49,7 @@ def _short(full: dict[str, Any], short: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(node: Any) -> Any:
-    """A schema without pydantic's titles and empty defaults, closed, and open to nothing where a key may be left out."""
+    """A schema without pydantic's titles and empty defaults; what may be left out may be null."""
     if isinstance(node, list):
         return [_plain(item) for item in node]
     if not isinstance(node, dict):
