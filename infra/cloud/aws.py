@@ -299,7 +299,7 @@ def _users(aws: Aws) -> Any:
     if credentials is None:
         raise NoCredentials(
             "no AWS credentials were found",
-            where="environment, ~/.aws and the instance's role",
+            why="looked in the environment, ~/.aws and the instance's role",
             fix=(
                 f"log in: aws sso login{f' --profile {aws.profile}' if aws.profile else ''}, or aws configure, or set "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; to try without an account: --endpoint local"

@@ -52,6 +52,14 @@ def regions(session: Session) -> dict[str, RegionState]:
     }
 
 
+def zones(session: Session, region: str) -> list[str]:
+    """The region's availability zones that the account may use; local zones are not among them."""
+    with translated("ec2:DescribeAvailabilityZones", region, session.profile):
+        only = [{"Name": "state", "Values": ["available"]}, {"Name": "zone-type", "Values": ["availability-zone"]}]
+        said = session.client("ec2", region).describe_availability_zones(Filters=only)
+    return sorted(item["ZoneName"] for item in said["AvailabilityZones"])
+
+
 def instance_types(session: Session, region: str, names: Iterable[str]) -> list[InstanceType]:
     """DescribeInstanceTypes of those names; unknown ones are left out."""
     wanted = sorted(set(names))
@@ -77,15 +85,20 @@ def offerings(session: Session, region: str) -> dict[str, list[str]]:
     return found
 
 
-def live_catalog(session: Session, cluster: Cluster) -> Catalog:
+def live_catalog(session: Session, cluster: Cluster, regions_asked: Sequence[str] = ()) -> Catalog:
     """The shipped catalog, with what the account's own regions say of the cluster's types laid over it."""
     wanted = types_wanted(cluster)
-    fresh: dict[str, InstanceType] = {}
+    types: list[InstanceType] = []
     offers: dict[str, dict[str, list[str]]] = {}
-    for region, names in wanted.items():
-        fresh.update({kind.name: kind for kind in instance_types(session, region, names)})
+    for region in regions_asked or list(wanted):
+        types += instance_types(session, region, wanted.get(region, set()))
         offers[region] = offerings(session, region)
-    return catalog.shipped().overlay(fresh.values(), offers, source="DescribeInstanceTypes", date=_today())
+    return overlay(types, offers)
+
+
+def overlay(types: Iterable[InstanceType], offers: Mapping[str, Mapping[str, Iterable[str]]]) -> Catalog:
+    """The shipped catalog with these types, and with all that these regions offer, laid over it."""
+    return catalog.shipped().overlay(types, offers, source="DescribeInstanceTypes", date=_today())
 
 
 def types_wanted(cluster: Cluster) -> dict[str, set[str]]:
@@ -163,7 +176,7 @@ def key_pairs(session: Session, region: str, cluster: str) -> frozenset[str]:
 def facts(session: Session, cluster: Cluster, regions_asked: Sequence[str] = ()) -> Facts:
     """Everything the rules can use. Raises what the first refused call says; see doctor for one line a check."""
     wanted = regions_asked or (cluster.aws.regions if cluster.aws else [])
-    live = live_catalog(session, cluster)
+    live = live_catalog(session, cluster, wanted)
     name = cluster.cluster
     return Facts(
         catalog=live,
