@@ -24,6 +24,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "moto_ec2_launch",
     ),
     "iam": ("moto_iam",),
+    "efs": ("moto_efs",),
     "elbv2": ("moto_elbv2",),
     "ssm": ("moto_ssm",),
     "autoscaling": ("moto_autoscaling", "moto_autoscaling_refresh"),

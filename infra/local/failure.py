@@ -97,7 +97,8 @@ def _detail(error: Exception) -> str:
 def _response(call: Call, code: str, message: str) -> Response:
     if call.json:
         data = {"__type": code, "message": message, "Message": message}
-        headers = {"x-amzn-ErrorType": code}
+        # REST clients take both from the headers once they find the first there
+        headers = {"x-amzn-ErrorType": code, "x-amzn-error-message": " ".join(message.split())}
         return Response(json.dumps(data), 400, headers, content_type="application/x-amz-json-1.1")
     text = escape(message)
     if call.service == "ec2":

@@ -101,4 +101,41 @@ def dhcp_option_tags() -> None:
         return answer
 
 
-PATCHES = (vpc_only_account, filter_patterns, one_resource_tags, detailed_monitoring, dhcp_option_tags)
+def nat_gateway_deletion() -> None:
+    """A deleted NAT gateway gives back its interface and its address; in moto both stay behind for ever."""
+    from moto.ec2.models.nat_gateways import NatGatewayBackend
+
+    @wrap(NatGatewayBackend, "delete_nat_gateway")
+    def _(original: Any, self: Any, nat_gateway_id: str) -> Any:
+        if nat_gateway_id not in self.nat_gateways:
+            from moto.ec2.exceptions import EC2ClientError
+
+            raise EC2ClientError("NatGatewayNotFound", f"The Nat Gateway {nat_gateway_id} was not found")
+        gateway = original(self, nat_gateway_id)
+        for address in self.addresses:
+            if address.eni is gateway._eni:
+                address.eni = address.association_id = None
+        self.enis.pop(gateway._eni.id, None)
+        return gateway
+
+
+def instance_pages() -> None:
+    """DescribeInstances gives up to 1,000 at once when no page size is asked for; moto's pages have 100 groups."""
+    from moto.ec2.responses import EC2Response
+
+    @wrap(EC2Response, "describe_instances")
+    def _(original: Any, self: Any) -> Any:
+        if not self._get_param("MaxResults"):
+            self.params["MaxResults"] = 1000
+        return original(self)
+
+
+PATCHES = (
+    vpc_only_account,
+    filter_patterns,
+    one_resource_tags,
+    detailed_monitoring,
+    dhcp_option_tags,
+    nat_gateway_deletion,
+    instance_pages,
+)

@@ -191,7 +191,9 @@ def _finish(backend: Any, instance: Any, merged: dict[str, Any], template: Any, 
         card.interface_type = entry.get("InterfaceType") or card.interface_type
         card.network_card_index = int(entry.get("NetworkCardIndex", 0))
         card.device_index = entry["ShownDeviceIndex"]
-        card.add_tags(tags.get("network-interface", {}))
+        if "NetworkInterfaceId" not in entry:
+            card.made_for = instance.id
+            card.add_tags(tags.get("network-interface", {}))
     profile = merged.get("IamInstanceProfile") or {}
     if profile:
         backend.associate_iam_instance_profile(instance.id, profile.get("Name"), profile.get("Arn"))
@@ -202,6 +204,7 @@ def _finish_volumes(backend: Any, instance: Any, merged: dict[str, Any], tags: d
     for device, attached in instance.get_block_device_mapping:
         volume = backend.get_volume(attached.volume_id)
         volume.add_tags(tags)
+        volume.made_for = instance.id
         for member, attribute in (("Iops", "iops"), ("Throughput", "throughput")):
             value = asked.get(device, {}).get(member)
             if value is not None:

@@ -1,0 +1,105 @@
+"""``infra local``: the embedded AWS, by hand. Commands that need it start it by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from infra.cli.common import emit, json_option
+
+GROUP_EXAMPLE = """\b
+Examples:
+  infra local up              start it (does nothing when it runs)
+  infra local status --json   where it is and what is in it
+  infra local down            stop it; everything in it is lost
+"""
+
+
+@click.group("local", epilog=GROUP_EXAMPLE)
+def command() -> None:
+    """The embedded AWS: a server on this machine that the real Terraform provider talks to.
+
+    A cluster with `aws: {endpoint: local}` starts it by itself. What is made in it lives in memory, until it is
+    stopped or the machine restarts; it costs nothing and starts no machine.
+    """
+
+
+@command.command("up", epilog="\b\nExample:\n  infra local up")
+@click.option("--port", type=click.IntRange(0, 65535), default=None, help="The port to try first; 0 is any free one.")
+@json_option
+def up(port: int | None, as_json: bool) -> None:
+    """Start the embedded AWS, unless it runs already."""
+    from infra.local import control
+
+    running = control.up(port)
+    if as_json:
+        emit(_data(running))
+        return
+    click.echo(f"The embedded AWS {'runs now' if running.fresh else 'runs'} at {running.url} (process {running.pid}).")
+    click.echo("Next: write `aws: {endpoint: local}` in cluster.yaml, then: infra plan")
+
+
+@command.command("status", epilog="\b\nExample:\n  infra local status")
+@json_option
+def status(as_json: bool) -> None:
+    """Say whether the embedded AWS runs, where, and how much is in it. Exit code 0 either way."""
+    from infra.local import control
+
+    found = control.status()
+    counts = _counts() if found.running else {}
+    if as_json:
+        emit(_data(found) | {"resources": counts})
+        return
+    if not found.running:
+        click.echo("The embedded AWS does not run. Start it: infra local up")
+        return
+    click.echo(f"The embedded AWS runs at {found.url} (process {found.pid}, for {_duration(found.uptime)}).")
+    click.echo(f"log: {found.log}")
+    if not counts:
+        click.echo("It is empty.")
+    for region, types in counts.items():
+        click.echo(f"{region}: " + ", ".join(f"{number} {kind}" for kind, number in types.items()))
+
+
+@command.command("down", epilog="\b\nExample:\n  infra local down")
+@json_option
+def down(as_json: bool) -> None:
+    """Stop the embedded AWS. Everything in it is lost."""
+    from infra.local import control
+
+    lost = sum(sum(types.values()) for types in _counts().values()) if control.status().running else 0
+    was = control.down()
+    if as_json:
+        emit({"stopped": was.running, "pid": was.pid, "lost": lost})
+        return
+    if not was.running:
+        click.echo("The embedded AWS does not run.")
+        return
+    click.echo(f"The embedded AWS is stopped; {lost} {'resource' if lost == 1 else 'resources'} went with it.")
+
+
+def _counts() -> dict[str, dict[str, int]]:
+    """region ("global" for services without one) -> Terraform type -> how many, of what somebody asked for."""
+    from infra.local import inventory
+
+    counts: dict[str, dict[str, int]] = {}
+    for resource in inventory.resources():
+        if not resource.owner:
+            types = counts.setdefault(resource.region or "global", {})
+            types[resource.type] = types.get(resource.type, 0) + 1
+    return counts
+
+
+def _data(found: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(found)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
