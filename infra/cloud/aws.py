@@ -12,12 +12,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from infra import __version__
-from infra.cloud import diagnose
 from infra.errors import (
     CloudError,
     ExpiredCredentials,
@@ -30,7 +28,9 @@ from infra.errors import (
     UsageError,
 )
 from infra.proc import SECRETS
-from infra.spec.models import LOCAL, Aws
+
+if TYPE_CHECKING:
+    from infra.spec.models import Aws
 
 T = TypeVar("T")
 DUMMY = "infra-local"
@@ -77,7 +77,7 @@ class Session:
 
     @property
     def local(self) -> bool:
-        return self.aws.endpoint == LOCAL
+        return _local(self.aws)
 
     @property
     def profile(self) -> str:
@@ -156,8 +156,8 @@ def session(aws: Aws, endpoint_url: str | None = None, limits: Limits = PATIENT)
     ``endpoint_url`` is where AWS is: None for AWS itself (or what the section says). For ``endpoint: local`` it must
     be the running server's URL. Raises LocalError without it, UsageError for a URL that holds a password.
     """
-    url = endpoint_url or (aws.endpoint if aws.endpoint != LOCAL else None)
-    if aws.endpoint == LOCAL and url is None:
+    url = endpoint_url or (None if _local(aws) else aws.endpoint)
+    if _local(aws) and url is None:
         raise LocalError("the embedded AWS is not running", fix="start it: infra local up")
     if url is not None:
         check_endpoint(url)
@@ -193,6 +193,8 @@ def translated(action: str, where: str = "", profile: str = "") -> Iterator[None
 
 def translate(error: Exception, action: str, where: str = "", profile: str = "") -> InfraError:
     """The InfraError for an exception of botocore. AWS's error code decides, else the words."""
+    from infra.cloud import diagnose
+
     code, message = code_of(error), SECRETS.redact(str(error))
     if code:
         operation = getattr(error, "operation_name", "")
@@ -220,6 +222,8 @@ def code_of(error: BaseException) -> str:
 
 def skew(answer: Mapping[str, Any]) -> float | None:
     """AWS's clock minus ours in seconds, from an answer's Date header."""
+    from email.utils import parsedate_to_datetime
+
     said = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
@@ -276,6 +280,12 @@ def _register(value: str | None) -> None:
     if value and value != DUMMY:
         for form in (value, quote(value, safe="")):
             SECRETS.add(form)
+
+
+def _local(aws: Aws) -> bool:
+    from infra.spec.models import LOCAL  # costs pydantic: whoever has an Aws has paid for it
+
+    return aws.endpoint == LOCAL
 
 
 def _shielded() -> Any:

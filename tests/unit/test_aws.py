@@ -63,7 +63,7 @@ def bad_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_importing_the_driver_is_free() -> None:
-    code = "import sys, infra.cloud.aws; print([m for m in ('boto3', 'botocore') if m in sys.modules])"
+    code = "import sys, infra.cloud.aws; print([m for m in ('boto3', 'botocore', 'pydantic', 'email.utils') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
 
