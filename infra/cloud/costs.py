@@ -20,10 +20,16 @@ class Costs:
     """Dollars per hour of each resource by its address."""
 
     by_address: dict[str, Cost]
+    largest: dict[str, Cost]
+    """Of Auto Scaling groups: at their largest size, all of the dearest type."""
 
     @property
     def sum(self) -> Cost:
         return total(self.by_address.values())
+
+    @property
+    def full(self) -> Cost:
+        return total({**self.by_address, **self.largest}.values())
 
     def of(self, address: str) -> Cost:
         return self.by_address.get(address, Cost())
@@ -41,7 +47,7 @@ def of_state(path: Path, region: str) -> Costs:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return Costs({})
+        return Costs({}, {})
     return of_raw_state(state, region)
 
 
@@ -65,20 +71,21 @@ def priced(changes: Sequence[Change], before: Costs, after: Costs) -> tuple[Chan
 
 def date() -> str:
     """The days of the prices in use: one, or the oldest and the newest."""
-    days = sorted({price.date for _, _, _, price in prices.table()})
-    return " to ".join(dict.fromkeys(days[:1] + days[-1:]))
+    return prices.table().date
 
 
 def _costs(resources: Iterable[dict[str, Any]], region: str) -> Costs:
     found = list(resources)
     templates = {_module(item["address"]): item["values"] for item in found if item["type"] == "aws_launch_template"}
-    costs = {}
+    costs, largest = {}, {}
     for item in found:
         template = templates.get(_module(item["address"])) if item["type"] in LAUNCHED else None
         cost = prices.price_of(item["type"], item.get("values") or {}, region, template)
         if cost is not None:
             costs[item["address"]] = cost
-    return Costs(costs)
+        if item["type"] == "aws_autoscaling_group":
+            largest[item["address"]] = prices.group_cost(item.get("values") or {}, region, template).maximum
+    return Costs(costs, largest)
 
 
 def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -66,7 +66,8 @@ class RegionPlan:
     """One region: its changes in Terraform's order, what is drifted, what the engine cannot do here.
 
     ``project`` is the digest of the Terraform project that was planned, ``world`` the digest per address of what each
-    changed thing was and becomes, ``serial`` and ``lineage`` the state's.
+    changed thing was and becomes, ``file`` that of Terraform's own plan. ``full`` is what the region costs when every
+    pool has grown to its largest size.
     """
 
     region: str
@@ -75,6 +76,7 @@ class RegionPlan:
     limits: tuple[str, ...] = ()
     before: Cost = Cost()
     after: Cost = Cost()
+    full: Cost = Cost()
     project: str = ""
     world: dict[str, str] = field(default_factory=dict)
     file: str = ""
@@ -156,7 +158,8 @@ def _region(data: dict[str, Any]) -> RegionPlan:
     given["changes"] = tuple(_change(item) for item in given["changes"])
     given["drift"] = tuple(_change(item) for item in given["drift"])
     given["limits"] = tuple(given["limits"])
-    given["before"], given["after"] = _cost(given["before"]), _cost(given["after"])
+    for key in ("before", "after", "full"):
+        given[key] = _cost(given[key])
     return RegionPlan(**given)
 
 

@@ -137,6 +137,9 @@ def _summary(plan: Plan) -> None:
     if not plan.regions:
         return
     out.print(f"cost: {money.both(before, after)}   [dim]list prices of {plan.prices_date}[/]")
+    full = total(item.full for item in plan.regions)
+    if full.known > after.known:
+        out.print(f"  up to {money.hourly(full)}/h when every pool has grown to its max", markup=False)
     if after.unknown:
         out.print(f"  ? no price known for: {', '.join(after.unknown)}", markup=False)
     if after.usage:
