@@ -49,6 +49,7 @@ def product(region: str, name: str, amount: str) -> dict[str, Any]:
                 "capacitystatus": "Used",
                 "licenseModel": "No License required",
                 "marketoption": "OnDemand",
+                "usagetype": f"USW2-BoxUsage:{name}",
                 "locationType": "AWS Region",
             },
         },
