@@ -133,6 +133,10 @@ class Terraform:
         """Drop addresses from the state without touching what they stand for."""
         self._plain("state rm", SHOW_DEADLINE, *addresses)
 
+    def push(self, state: str) -> None:
+        """Put a state file of the folder where the state belongs. Terraform refuses one that is older."""
+        self._plain("state push", SHOW_DEADLINE, state)
+
     def unlock(self, lock_id: str) -> None:
         self._plain("force-unlock", SHOW_DEADLINE, lock_id, force=True)
 

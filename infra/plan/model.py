@@ -62,6 +62,22 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something in AWS that an unfinished apply made and no state knows: its Terraform type, its id, and its title.
+
+    It is among the plan's changes as a deletion, which an apply does itself, before Terraform's.
+    """
+
+    type: str
+    id: str
+    title: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.type, self.id)
+
+
+@dataclass(frozen=True, slots=True)
 class RegionPlan:
     """One region: its changes in Terraform's order, what is drifted, what the engine cannot do here.
 
@@ -81,6 +97,7 @@ class RegionPlan:
     world: dict[str, str] = field(default_factory=dict)
     file: str = ""
     seconds: float = 0.0
+    leftovers: tuple[Leftover, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -158,6 +175,7 @@ def _region(data: dict[str, Any]) -> RegionPlan:
     given["changes"] = tuple(_change(item) for item in given["changes"])
     given["drift"] = tuple(_change(item) for item in given["drift"])
     given["limits"] = tuple(given["limits"])
+    given["leftovers"] = tuple(Leftover(**item) for item in given.get("leftovers", ()))
     for key in ("before", "after", "full"):
         given[key] = _cost(given[key])
     return RegionPlan(**given)

@@ -43,6 +43,7 @@ _WHY = {
     "read_because_dependency_pending": "known only during the apply",
 }
 _MOST = 4
+_WORLD = ("actions", "before", "after", "after_unknown", "importing")
 
 
 def changes(shown: dict[str, Any]) -> list[Change]:
@@ -58,9 +59,9 @@ def world(shown: dict[str, Any]) -> dict[str, str]:
     Two plans with equal worlds do the same things to the same things.
     """
     return {
-        item["address"]: _digest([item["change"].get(key) for key in ("actions", "before", "after", "after_unknown")])
+        item["address"]: _digest([item["change"].get(key) for key in _WORLD])
         for item in shown.get("resource_changes", [])
-        if item["change"]["actions"] not in (["no-op"], ["read"])
+        if item["change"]["actions"] not in (["no-op"], ["read"]) or item["change"].get("importing")
     }
 
 
