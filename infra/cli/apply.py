@@ -11,6 +11,7 @@ from infra.cli.common import emit, region_option, spec_options
 
 if TYPE_CHECKING:
     from infra.plan.model import Plan
+    from infra.spec.load import Loaded
 
 EPILOG = """\b
 Examples:
@@ -33,7 +34,7 @@ def command(
     Without a saved plan it makes one, shows it and asks. Exit code 0: done or nothing to do; 1: an error.
     """
     from infra.cli import flow
-    from infra.cloud import planning
+    from infra.cloud import asof, planning
     from infra.cloud.site import open_site
     from infra.errors import NoPlan
     from infra.spec.load import read
@@ -42,6 +43,8 @@ def command(
     site = open_site(loaded)
     with site.work.lock("infra apply"):
         plan = planning.saved(site)
+        if plan is not None and plan.as_of:
+            asof.go_back(site, plan.as_of)
         if plan is not None and (regions or only) and not _same_parts(plan, only, regions or tuple(site.aws.regions)):
             raise NoPlan(
                 "the saved plan is of other parts than --only and --region name",
@@ -59,7 +62,7 @@ def command(
             planning.forget(site)
         else:
             flow.apply_site(site, plan, as_json, check=not made)
-    return _done(plan, as_json)
+    return _done(plan, as_json, loaded)
 
 
 def _same_parts(plan: Plan, only: tuple[str, ...], regions: tuple[str, ...]) -> bool:
@@ -88,11 +91,14 @@ def _ask(plan: Plan, yes: bool) -> None:
         raise Refused("not applied", why="the answer was no", fix="infra plan shows what would happen")
 
 
-def _done(plan: Plan, as_json: bool) -> int:
+def _done(plan: Plan, as_json: bool, today: Loaded) -> int:
     if as_json:
         emit({"applied": not plan.empty, "plan": plan.data()})
     elif plan.empty:
         click.echo(f"{plan.cluster}: no changes")
     else:
         click.echo("\nDone. Next: infra status")
+    if plan.as_of and plan.spec != today.digest and not as_json:
+        click.echo(f"{today.path.name} says something else than what is there now; to take the old text:")
+        click.echo(f"  infra log {plan.as_of} --spec > {today.path.name}")
     return 0

@@ -36,15 +36,22 @@ def make_plan(file: Path, endpoint: str | None, options: Options, quiet: bool) -
 
     site = open_site(loaded)
     with site.work.lock("infra plan"):
+        if options.as_of:
+            from infra.cloud import asof
+
+            warnings = asof.go_back(site, options.as_of)
         return plan_site(site, options, warnings, quiet)
 
 
 def plan_site(site: Site, options: Options, warnings: list[Problem], quiet: bool) -> Plan:
     """Plan with progress and save; the lock is the caller's."""
     from infra import proc
-    from infra.cloud import planning
+    from infra.cloud import fresh_prices, planning
     from infra.ui.progress import reporter
 
+    if options.refresh_prices:
+        fresh_prices.refresh(site)
+    fresh_prices.use_kept()
     request = planning.Request(options.regions, options.only, options.destroy, options.as_of)
     planning.forget(site)
     with reporter("plan", quiet) as sink, proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True)):
@@ -62,4 +69,9 @@ def apply_site(site: Site, plan: Plan, quiet: bool, check: bool) -> None:
     with reporter("apply", quiet) as sink, proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True)):
         if check:
             applying.refuse_stale(site, plan)
-        applying.apply(site, plan, sink, "destroy" if plan.destroy else "apply")
+        said = len(site.notes)
+        try:
+            applying.apply(site, plan, sink, "destroy" if plan.destroy else "apply")
+        finally:
+            for note in site.notes[said:]:
+                click.echo(note, err=True)

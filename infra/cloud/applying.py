@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import files
-from infra.cloud import planning, records, restart
+from infra.cloud import planning, records, remote_records, restart
 from infra.cloud.planning import PLAN_FILE, RegionSink, Request
 from infra.cloud.records import Record
 from infra.cloud.site import Site
@@ -88,7 +88,8 @@ def apply(site: Site, plan: Plan, sink: RegionSink | None = None, command: str =
 
     The plan is used up, whatever comes of it. All regions are waited for; their problems are raised together.
     """
-    record = records.begin(site.work, plan, site.loaded.text, command)
+    store = remote_records.of_site(site)
+    record = _begin(site, plan, command, store)
     guard = threading.Lock()
 
     def note(region: str, **facts: Any) -> None:
@@ -101,12 +102,39 @@ def apply(site: Site, plan: Plan, sink: RegionSink | None = None, command: str =
     errors = _all(busy, lambda region: _apply_region(site, region, sink, note))
     planning.forget(site)
     problems = tuple(problem.data() for error in errors for problem in error.problems)
-    if not errors:
-        return records.end(site.work, record, "done")
     stopped = any(isinstance(error, Interrupted) for error in errors)
-    records.end(site.work, record, "interrupted" if stopped else "failed", problems)
+    status = ("interrupted" if stopped else "failed") if errors else "done"
+    record = records.end(site.work, record, status, problems)
+    _send(site, record, store)
     planning.raise_all(errors)
     return record
+
+
+def _begin(site: Site, plan: Plan, command: str, store: records.Store | None) -> Record:
+    try:
+        return records.begin(site.work, plan, site.loaded.text, command, store)
+    except InfraError as error:
+        first = Problem(
+            "nothing was touched: the record of this apply cannot be written",
+            where=str(site.work.records),
+            why="who applied what would be lost",
+            fix=error.problems[0].fix,
+        )
+        raise type(error)(first.what, problems=[first, *error.problems]) from error
+
+
+def _send(site: Site, record: Record, store: records.Store | None) -> None:
+    """What came of it, for the others. Too late to refuse anything: a failure is said."""
+    if store is None:
+        return
+    try:
+        store.put(record.number, record.data())
+    except InfraError as error:
+        problem = error.problems[0]
+        site.notes.append(
+            f"warning: what came of this apply could not be written to {problem.where}: {problem.what}; "
+            f"others see it as running, {site.work.records / f'{record.number:04}.json'} has it"
+        )
 
 
 def _all(regions: list[RegionPlan], work: Callable[[RegionPlan], None]) -> list[InfraError]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from infra.cloud.root_settings import state_key
@@ -51,7 +50,7 @@ class Known:
     things: tuple[Thing, ...] = ()
     serial: int = 0
     outputs: Mapping[str, Any] = field(default_factory=dict)
-    raw: Mapping[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict)
 
     def of(self, *types: str) -> list[Thing]:
         return [thing for thing in self.things if thing.type in types]
@@ -100,7 +99,7 @@ def _text(site: Site, region: str) -> tuple[str, str]:
     return text, f"s3://{state.bucket}/{key}"
 
 
-def _known(region: str, data: Mapping[str, Any]) -> Known:
+def _known(region: str, data: dict[str, Any]) -> Known:
     outputs = {name: item.get("value") for name, item in data.get("outputs", {}).items()}
     return Known(region, tuple(_things(data)), int(data.get("serial", 0)), outputs, data)
 
@@ -117,10 +116,6 @@ def _things(data: Mapping[str, Any]) -> Iterator[Thing]:
 
 
 def leftover_regions(site: Site) -> list[str]:
-    """Regions that the file does not name (any more) and that have a local state with something in it."""
-    found = []
-    for path in sorted(Path(site.work.folder).glob(f"*/{STATE_FILE}")):
-        name = path.parent.name
-        if name not in site.aws.regions and '"managed"' in path.read_text(encoding="utf-8", errors="replace"):
-            found.append(name)
-    return found
+    """Regions that the file does not name (any more), that have a project here, and whose state holds something."""
+    folders = {path.parent.name for path in site.work.folder.glob("*/main.tf.json")}
+    return [name for name in sorted(folders - set(site.aws.regions)) if read(site, name).things]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra import files
-from infra.cloud import costs, modules, remote_state, restart, root
+from infra.cloud import costs, known, modules, remote_state, restart, root
 from infra.cloud.site import Site
 from infra.cloud.terraform import Event
 from infra.cloud.work import now, who
@@ -23,6 +23,7 @@ from infra.plan.model import Plan, RegionPlan, from_data
 
 PLAN_FILE = "plan.tfplan"
 _CALL = re.compile(r'(?m)^module "([^"]+)" \{\s+source\s*=\s*"([^"]+)"')  # one module calling another
+LEFT = "{region} is not in the file any more and still has resources: infra destroy --region {region} removes them"
 RegionSink = Callable[[str, Event], None]
 
 
@@ -46,6 +47,8 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
     targets = {region: wanted_targets(site, region, request.only) for region in regions}
     prepare_state(site, regions)
     site.notes += restart.set_aside(site)
+    if not request.regions:
+        site.notes += [LEFT.format(region=region) for region in known.leftover_regions(site)]
     busy = [region for region in regions if targets[region] is not None]
     found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
     return Plan(
@@ -83,26 +86,39 @@ def plan_region(
 ) -> RegionPlan:
     """Write one region's project, plan it into ``out`` and read the result."""
     started = time.monotonic()
-    terraform = site.terraform(region)
+    project = prepare(site, region)
+    found = plan_project(site, region, request, targets, sink, out)
+    return replace(
+        found,
+        limits=tuple(root.limits(site.cluster, region, site.line)),
+        project=project,
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def prepare(site: Site, region: str) -> str:
+    """Write one region's project and initialise it when that is due; the project's digest."""
     project = site.work.prepare(site.cluster, region, site.line)
     ready = mark(site, region)
     if site.work.needs_init(region, ready):
-        terraform.init()
+        site.terraform(region).init()
         site.work.set_ready(region, ready)
+    return project
+
+
+def plan_project(
+    site: Site, region: str, request: Request, targets: Sequence[str], sink: RegionSink | None, out: str = PLAN_FILE
+) -> RegionPlan:
+    """Plan the project that is in the region's folder, whatever wrote it."""
+    terraform = site.terraform(region)
     path = terraform.folder / out
     emit = None if sink is None else lambda event: sink(region, event)
     outcome = terraform.plan(Path(out), emit, targets=targets, destroy=request.destroy)
-    base = RegionPlan(
-        region,
-        limits=tuple(root.limits(site.cluster, region, site.line)),
-        project=project,
-        file=files.digest(path.read_bytes()),
-        seconds=round(time.monotonic() - started, 3),
-    )
+    base = RegionPlan(region, file=files.digest(path.read_bytes()))
     if not outcome.changes and not outcome.drift:
         # Reading a plan back costs a start of the provider: with nothing in it there is nothing to read.
-        same = costs.of_state(terraform.folder / "terraform.tfstate", region)
-        return replace(base, before=same.sum, after=same.sum)
+        same = costs.of_raw_state(known.read(site, region).raw, region)
+        return replace(base, before=same.sum, after=same.sum, full=same.full)
     shown = terraform.show(Path(out))
     before, after = costs.of_plan(shown, region)
     return replace(
@@ -111,8 +127,8 @@ def plan_region(
         drift=tuple(reading.drift(shown)),
         before=before.sum,
         after=after.sum,
+        full=after.full,
         world=reading.world(shown),
-        seconds=round(time.monotonic() - started, 3),
     )
 
 
