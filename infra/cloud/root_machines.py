@@ -11,6 +11,9 @@ from infra.cloud.root_terms import Ref, identifier
 from infra.spec import catalog
 from infra.spec.models import Cluster, Host, Pool, Profile
 
+ORDINARY: dict[str, Any] = {"card": 0, "device": 0}
+"""The interface that every machine has."""
+
 
 def region_pools(cluster: Cluster, region: str) -> dict[str, Pool]:
     return {name: pool for name, pool in sorted(cluster.pools.items()) if region in cluster.pool_regions(pool)}
@@ -146,35 +149,43 @@ def _access(cluster: Cluster, kind: str) -> dict[str, Any]:
 def interfaces(pool: Pool, line: ProviderLine) -> list[dict[str, Any]]:
     """The network interfaces of a pool's machines: one, or with EFA one on each card that takes it.
 
-    The first card carries the machine's address. The other cards get interfaces without IP (``efa-only``) where the
-    type has them, so that a large machine does not use up a subnet.
+    The first card carries the machine's address. The others get interfaces without IP (``efa-only``) where the type
+    has them, so that large machines do not use up a subnet. Of several types the one with fewest interfaces counts.
     """
-    plain = {"card": 0, "device": 0, "type": "interface"}
-    kind = catalog.instance(pool.instance_types[0])
-    if not pool.efa or line.major < 6 or kind is None or not kind.efa:
-        return [plain]
+    types = [_efa_interfaces(kind) for kind in _types(pool)] if pool.efa and line.major >= 6 else []
+    return min(types, key=len, default=[ORDINARY])
+
+
+def _efa_interfaces(kind: catalog.InstanceType) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for card in kind.network_cards[: kind.max_efa_interfaces + 1]:
+    for card in kind.network_cards:
         if card.index == 0:
-            found.append({**plain, "type": "efa"} if card.efa else plain)
-            if not card.efa and card.efa_only:
-                found.append({"card": 0, "device": 1, "type": "efa-only"})
-        elif card.efa or card.efa_only:
-            found.append({"card": card.index, "device": 1, "type": "efa-only" if card.efa_only else "efa"})
-    return found
+            found.append({**ORDINARY, "type": "efa"} if card.efa else ORDINARY)
+        if card.index > 0 or (card.efa_only and not card.efa):
+            found += [{"card": card.index, "device": 1, "type": efa} for efa in _efa_type(card)]
+    return found or [ORDINARY]
+
+
+def _efa_type(card: catalog.NetworkCard) -> list[str]:
+    return [name for name, fits in (("efa-only", card.efa_only), ("efa", card.efa)) if fits][:1]
 
 
 def resources(pool: Pool) -> dict[str, str]:
     """What the smallest machine of a pool offers beyond CPU and memory, as Kubernetes names it."""
-    kinds = [kind for kind in map(catalog.instance, pool.instance_types) if kind is not None]
+    kinds = _types(pool)
     found = {"ephemeral-storage": f"{pool.disk}G"}
     for maker, resource in (("nvidia", "nvidia.com/gpu"), ("amd", "amd.com/gpu")):
         fewest = min((_gpus(kind, maker) for kind in kinds), default=0)
         if fewest:
             found[resource] = str(fewest)
-    if pool.efa and kinds and kinds[0].max_efa_interfaces:
-        found["vpc.amazonaws.com/efa"] = str(kinds[0].max_efa_interfaces)
+    fewest = min((kind.max_efa_interfaces for kind in kinds), default=0)
+    if pool.efa and fewest:
+        found["vpc.amazonaws.com/efa"] = str(fewest)
     return found
+
+
+def _types(pool: Pool) -> list[catalog.InstanceType]:
+    return [kind for kind in map(catalog.instance, pool.instance_types) if kind is not None]
 
 
 def _gpus(kind: catalog.InstanceType, maker: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from infra.cloud.provider import ProviderLine
 from infra.spec.models import Cluster
 
-REQUIRED_VERSION = ">= 1.5"
+REQUIRED_VERSION = ">= 1.10"
 
 SERVICES = (
     "autoscaling",
@@ -47,7 +47,6 @@ def provider_block(cluster: Cluster, region: str, line: ProviderLine) -> dict[st
             "skip_credentials_validation",
             "skip_metadata_api_check",
             "skip_region_validation",
-            "skip_requesting_account_id",
             "s3_use_path_style" if line.major >= 4 else "s3_force_path_style",
         ),
         True,

@@ -38,6 +38,11 @@ resource "aws_autoscaling_group" "this" {
   suspended_processes   = var.autoscaled ? ["AZRebalance"] : []
   capacity_rebalance    = var.capacity.kind == "spot"
 
+  #% if provider_major < 6
+  # Later providers lift the protection before they destroy a group; this one would wait for ever.
+  force_delete = true
+  #% endif
+
   enabled_metrics = [
     "GroupDesiredCapacity",
     "GroupInServiceInstances",

@@ -95,13 +95,13 @@ variable "security_groups" {
 }
 
 variable "interfaces" {
-  description = "Network interfaces: card and place on it, and type (interface, efa, efa-only)"
+  description = "Network interfaces: card, place on it, and type (efa, efa-only; left out: an ordinary one)"
   type = list(object({
-    card   = number
-    device = number
-    type   = string
+    card   = optional(number, 0)
+    device = optional(number, 0)
+    type   = optional(string)
   }))
-  default = [{ card = 0, device = 0, type = "interface" }]
+  default = [{}]
 }
 
 variable "instance_profile" {
