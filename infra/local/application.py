@@ -122,8 +122,8 @@ def serve(listener: socket.socket, record: Record) -> None:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     application = Application(record)
     host, port = listener.getsockname()
-    server = make_server(host, port, application, threaded=True, request_handler=Handler, fd=listener.fileno())
-    server.daemon_threads = True  # type: ignore[attr-defined]
+    server: Any = make_server(host, port, application, threaded=True, request_handler=Handler, fd=listener.fileno())
+    server.daemon_threads = True
     log.info("serving %s, process %d", record.url, record.pid)
     threading.Thread(target=application.preload, name="preload", daemon=True).start()
     server.serve_forever()

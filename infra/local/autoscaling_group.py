@@ -33,9 +33,7 @@ def group_of(backend: Any, instance_id: str) -> Any:
 def check_bounds(minimum: int, maximum: int, desired: int) -> None:
     """Raise AWS's ValidationError unless minimum <= desired <= maximum."""
     if minimum > maximum:
-        raise error(
-            "ValidationError", f"Max bound, {maximum}, must be greater than or equal to min bound, {minimum}"
-        )
+        raise error("ValidationError", f"Max bound, {maximum}, must be greater than or equal to min bound, {minimum}")
     if not minimum <= desired <= maximum:
         raise error(
             "ValidationError",
@@ -125,14 +123,12 @@ def launch(group: Any, count: int, cause: str) -> None:
     for _ in range(count):
         try:
             request = _request(group)
-            merged, version = moto_ec2_launch.merge(group.ec2_backend, request)
+            _merged, version = moto_ec2_launch.merge(group.ec2_backend, request)
             instance = moto_ec2_launch.launch(group.ec2_backend, request, 1).instances[0]
         except (EC2ClientError, ServiceException) as refusal:
             text = getattr(refusal, "message", "") or str(refusal)
             record(group, "Launching a new EC2 instance", cause, status="Failed", message=text)
-            raise error(
-                "ValidationError", f"You must use a valid fully-formed launch template. {text}"
-            ) from refusal
+            raise error("ValidationError", f"You must use a valid fully-formed launch template. {text}") from refusal
         if version is not None:
             template = version.template
             instance.launched_from = {
@@ -143,7 +139,7 @@ def launch(group: Any, count: int, cause: str) -> None:
         instance.autoscaling_group = group
         protected = bool(group.new_instances_protected_from_scale_in)
         group.instance_states.append(InstanceState(instance, protected_from_scale_in=protected))
-        record(group, f"Launching a new EC2 instance: {instance.id}", cause, instance.id, instance)
+        record(group, f"Launching a new EC2 instance: {instance.id}", cause, instance)
 
 
 def terminate(group: Any, states: list[Any], cause: str) -> None:
@@ -153,14 +149,13 @@ def terminate(group: Any, states: list[Any], cause: str) -> None:
     group.ec2_backend.terminate_instances([state.instance.id for state in states])
     group.instance_states = [state for state in group.instance_states if state not in states]
     for state in states:
-        record(group, f"Terminating EC2 instance: {state.instance.id}", cause, state.instance.id, state.instance)
+        record(group, f"Terminating EC2 instance: {state.instance.id}", cause, state.instance)
 
 
 def record(
     group: Any,
     description: str,
     cause: str,
-    instance_id: str = "",
     instance: Any = None,
     status: str = "Successful",
     message: str | None = None,

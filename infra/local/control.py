@@ -111,7 +111,7 @@ def _start(path: Path, port: int | None) -> Status:
         started = records.read(path)
         if started is not None and records.healthy(started):
             return _status(started, fresh=True)
-        if started is not None and not records.alive(started, path):
+        if started is None or not records.alive(started, path):  # the launch ended with a record in place
             raise _failed("the embedded AWS ended while it was starting", log)
         if time.monotonic() > limit:
             raise _failed(f"the embedded AWS did not answer within {READY_DEADLINE:.0f} s", log)

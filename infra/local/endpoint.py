@@ -6,35 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 
 ACCESS_KEY = "AKIAINFRALOCALAWS000"
-SECRET_KEY = "the-embedded-aws-checks-no-secret"  # noqa: S105
+SECRET_KEY = "the-embedded-aws-checks-no-secret"
 ACCOUNT = "123456789012"
 """The account number that the embedded AWS answers with."""
 
-SERVICES = (
-    "autoscaling",
-    "cloudwatch",
-    "cloudwatchlogs",
-    "ec2",
-    "efs",
-    "elb",
-    "elbv2",
-    "iam",
-    "kms",
-    "route53",
-    "s3",
-    "ssm",
-    "sts",
-)
-"""The provider's names of the services that our modules use."""
-
-PROVIDER_SETTINGS_3: Mapping[str, bool] = {
-    "skip_credentials_validation": True,
-    "skip_metadata_api_check": True,
-    "skip_region_validation": True,
-    "skip_requesting_account_id": False,
-    "s3_force_path_style": True,
-}
-"""What the provider block of the 3.x line needs on top of its endpoints."""
+SERVICES = ("autoscaling", "cloudwatchlogs", "ec2", "efs", "elb", "iam", "kms", "route53", "s3", "ssm", "sts")
+"""What provider 3.x calls the services that can be used here (its ``elb`` is load balancers of both kinds)."""
 
 
 def environment(region: str, url: str, base: Mapping[str, str] | None = None) -> dict[str, str]:

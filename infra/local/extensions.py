@@ -64,6 +64,11 @@ def reset() -> None:
     reset_model_data()
 
 
+def put(owner: Any, name: str, value: Any) -> None:
+    """Set an attribute of one of moto's classes or modules; what it was, or whether it was, does not matter."""
+    setattr(owner, name, value)
+
+
 def wrap(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Replace ``owner.name`` by a function that gets the original as its first argument.
 

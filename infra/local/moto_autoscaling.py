@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.local import autoscaling_group as model
-from infra.local.extensions import wrap
+from infra.local.extensions import put, wrap
 
 KEPT = {
     "DefaultCooldown": "default_cooldown",
@@ -21,7 +21,7 @@ KEPT = {
 
 
 def group_creation() -> None:
-    """A taken name is refused (moto replaces the group and loses its instances), and so is a template that cannot launch.
+    """A taken name is refused (moto would lose the old group's instances), and so is a template that cannot launch.
 
     AWS tries the launch template when the group is made; without that the provider waits ten minutes for capacity.
     """
@@ -34,8 +34,7 @@ def group_creation() -> None:
         if name in backend.autoscaling_groups:
             raise model.error(
                 "AlreadyExists",
-                "AutoScalingGroup by this name already exists - "
-                f"A group with the name {name} already exists",
+                f"AutoScalingGroup by this name already exists - A group with the name {name} already exists",
             )
         minimum, maximum = self._get_int_param("MinSize", 0), self._get_int_param("MaxSize", 0)
         model.check_bounds(minimum, maximum, self._get_int_param("DesiredCapacity", minimum))
@@ -53,11 +52,11 @@ def group_update() -> None:
         model.update(self.autoscaling_backend, self._get_params(), KEPT)
         return EmptyResult()
 
-    AutoScalingResponse.update_auto_scaling_group = method
+    put(AutoScalingResponse, "update_auto_scaling_group", method)
 
 
 def group_capacity() -> None:
-    """Instances are launched from everything that the template says, one zone after the other, and the oldest go first."""
+    """Instances have all that the template says, are spread over the zones, and the oldest go first."""
     from moto.autoscaling.models import FakeAutoScalingGroup
 
     @wrap(FakeAutoScalingGroup, "__init__")
@@ -76,9 +75,9 @@ def group_capacity() -> None:
     def replace(self: Any, count_needed: int, propagated_tags: dict[str, str]) -> None:
         model.launch(self, count_needed, "an instance was taken out of service in response to an EC2 health check")
 
-    FakeAutoScalingGroup.set_desired_capacity = set_desired_capacity
-    FakeAutoScalingGroup.replace_autoscaling_group_instances = replace
-    FakeAutoScalingGroup.launch_template = property(model.plain_template)
+    put(FakeAutoScalingGroup, "set_desired_capacity", set_desired_capacity)
+    put(FakeAutoScalingGroup, "replace_autoscaling_group_instances", replace)
+    put(FakeAutoScalingGroup, "launch_template", property(model.plain_template))
 
 
 def instance_template() -> None:
@@ -88,7 +87,7 @@ def instance_template() -> None:
     def launch_template(self: Any) -> Any:
         return getattr(self.instance, "launched_from", None)
 
-    InstanceState.launch_template = property(launch_template)
+    put(InstanceState, "launch_template", property(launch_template))
 
 
 def capacity_requests() -> None:
@@ -121,8 +120,8 @@ def capacity_requests() -> None:
                 "replacement will violate group's min size constraint.",
             )
         answer = original(self)
-        model.record(group, f"Terminating EC2 instance: {identity}", "an instance was taken out of service in "
-                     "response to a user request", identity)  # fmt: skip
+        cause = "an instance was taken out of service in response to a user request"
+        model.record(group, f"Terminating EC2 instance: {identity}", cause)
         return answer
 
 
@@ -164,7 +163,7 @@ def scaling_activities() -> None:
         end = start + (self._get_int_param("MaxRecords") or 100)
         return ActionResult({"Activities": found[start:end], "NextToken": str(end) if end < len(found) else None})
 
-    AutoScalingResponse.describe_scaling_activities = method
+    put(AutoScalingResponse, "describe_scaling_activities", method)
 
 
 def plain_hooks() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.local import autoscaling_group as model
+from infra.local.extensions import put
 
 ACTIVE = ("Pending", "InProgress", "Cancelling")
 
@@ -13,9 +14,9 @@ def instance_refresh() -> None:
     """Start-, Describe- and CancelInstanceRefresh(es). Replacing takes no time here, unless protection holds it up."""
     from moto.autoscaling.responses import AutoScalingResponse
 
-    AutoScalingResponse.start_instance_refresh = _start
-    AutoScalingResponse.describe_instance_refreshes = _describe
-    AutoScalingResponse.cancel_instance_refresh = _cancel
+    put(AutoScalingResponse, "start_instance_refresh", _start)
+    put(AutoScalingResponse, "describe_instance_refreshes", _describe)
+    put(AutoScalingResponse, "cancel_instance_refresh", _cancel)
 
 
 def _start(self: Any) -> Any:
@@ -26,7 +27,10 @@ def _start(self: Any) -> Any:
     group = model.require(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))
     _advance(group)
     if group.refreshes and group.refreshes[-1]["Status"] in ACTIVE:
-        raise model.error("InstanceRefreshInProgress", "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.")  # fmt: skip  # noqa: E501
+        raise model.error(
+            "InstanceRefreshInProgress",
+            "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.",
+        )
     desired = self._get_param("DesiredConfiguration")
     if desired:
         model.update(self.autoscaling_backend, {"AutoScalingGroupName": group.name, **desired}, {})
@@ -65,7 +69,10 @@ def _cancel(self: Any) -> Any:
     group = model.require(self.autoscaling_backend, self._get_param("AutoScalingGroupName"))
     _advance(group)
     if not group.refreshes or group.refreshes[-1]["Status"] not in ACTIVE:
-        raise model.error("ActiveInstanceRefreshNotFound", "No in progress or pending Instance Refresh found for Auto Scaling group " + group.name)  # fmt: skip  # noqa: E501
+        raise model.error(
+            "ActiveInstanceRefreshNotFound",
+            f"No in progress or pending Instance Refresh found for Auto Scaling group {group.name}",
+        )
     refresh = group.refreshes[-1]
     refresh.update(Status="Cancelled", EndTime=utcnow(), StatusReason="Cancelled due to user request.")
     return ActionResult({"InstanceRefreshId": refresh["InstanceRefreshId"]})

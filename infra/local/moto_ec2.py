@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from infra.local.extensions import wrap
+from infra.local.extensions import put, wrap
 
 
 def vpc_only_account() -> None:
@@ -27,7 +27,7 @@ def vpc_only_account() -> None:
 
 
 class FilterPatterns:
-    """The patterns of EC2's filters: ``*`` and ``?``, a backslash before them takes their meaning away. Not brackets."""
+    """The patterns of EC2's filters: ``*`` and ``?`` (a backslash before one makes it plain), but no brackets."""
 
     @staticmethod
     @lru_cache(maxsize=4096)
@@ -35,7 +35,8 @@ class FilterPatterns:
         # moto hands over an escaped wild card as [?] or [*]
         tokens = re.findall(r"\[[?*]\]|\\[*?\\]|.", pattern, re.DOTALL)
         special = {"*": ".*", "?": "."}
-        return "(?s:" + "".join(special.get(t) or re.escape(t.strip("[]\\") if len(t) > 1 else t) for t in tokens) + r")\Z"
+        parts = [special.get(t) or re.escape(t.strip("[]\\") if len(t) > 1 else t) for t in tokens]
+        return f"(?s:{''.join(parts)})\\Z"
 
     @classmethod
     def fnmatch(cls, value: str, pattern: str) -> bool:
@@ -43,10 +44,10 @@ class FilterPatterns:
 
 
 def filter_patterns() -> None:
-    """moto takes brackets in a filter for a set of characters; a tag such as ``subnet.private["us-west-2a"]`` has some."""
+    """moto takes brackets in a filter for a set of characters; a tag such as ``subnet.x["us-west-2a"]`` has some."""
     from moto.ec2 import utils
 
-    utils.fnmatch = FilterPatterns
+    put(utils, "fnmatch", FilterPatterns)
 
 
 def one_resource_tags() -> None:
@@ -85,8 +86,8 @@ def detailed_monitoring() -> None:
 
         return method
 
-    EC2Response.monitor_instances = change("enabled")
-    EC2Response.unmonitor_instances = change("disabled")
+    put(EC2Response, "monitor_instances", change("enabled"))
+    put(EC2Response, "unmonitor_instances", change("disabled"))
 
 
 def dhcp_option_tags() -> None:

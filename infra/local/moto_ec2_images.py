@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from infra.local.extensions import put, wrap
+
 CANONICAL = "099720109477"
 ROOT_DEVICE = "/dev/sda1"
 
@@ -44,7 +46,7 @@ def image_id(region: str, name: str) -> str:
 
 
 def seeded_images() -> None:
-    """moto has 1,300 old images per region (0.3 s each, and every launch searches them) and no Ubuntu from Canonical."""
+    """moto has 1,300 old images per region, which every launch searches, and none of Canonical's."""
     from moto.ec2.models.amis import AmiBackend
 
     def load(self: Any) -> None:
@@ -54,14 +56,14 @@ def seeded_images() -> None:
                     name = release.name(arch, serial)
                     self.amis[image_id(self.region_name, name)] = _image(self, release, arch, serial)
 
-    AmiBackend._load_amis = load
+    put(AmiBackend, "_load_amis", load)
 
 
 def _image(backend: Any, release: Ubuntu, arch: str, serial: str) -> Any:
     from moto.ec2.models.amis import Ami
 
     name = release.name(arch, serial)
-    image = Ami(
+    image: Any = Ami(
         backend,
         image_id(backend.region_name, name),
         name=name,
@@ -71,15 +73,15 @@ def _image(backend: Any, release: Ubuntu, arch: str, serial: str) -> Any:
         public=True,
         virtualization_type="hvm",
         architecture=ARCHITECTURES[arch],
-        creation_date=datetime.strptime(serial, "%Y%m%d"),  # noqa: DTZ007 (moto's times have no zone)
+        creation_date=datetime.strptime(serial, "%Y%m%d"),
         image_location=f"amazon/{name}",
         hypervisor="xen",
         root_device_type="ebs",
         root_device_name=ROOT_DEVICE,
         boot_mode="uefi-preferred" if arch == "amd64" else "uefi",
     )
-    image.ena_support = True  # type: ignore[attr-defined]
-    image.root_size, image.root_type = 8, release.disk  # type: ignore[attr-defined]
+    image.ena_support = True
+    image.root_size, image.root_type = 8, release.disk
     return image
 
 
@@ -98,16 +100,16 @@ def image_block_devices() -> None:
         }
         return [{"DeviceName": self.root_device_name, "Ebs": root}]
 
-    Ami.block_device_mappings = property(block_device_mappings)
+    put(Ami, "block_device_mappings", property(block_device_mappings))
 
 
 def canonical_parameters() -> None:
     """``/aws/service/canonical/ubuntu/...``: the documented way to look up Canonical's images."""
-    from moto.ssm.models import Parameter, ParameterDict
+    from moto.ssm import models
 
-    from infra.local.extensions import wrap
+    parameter: Any = models.Parameter
 
-    @wrap(ParameterDict, "_check_loading_status")
+    @wrap(models.ParameterDict, "_check_loading_status")
     def _(original: Any, self: Any, key: str) -> None:
         original(self, key)
         if not str(key or "").startswith("/aws/service/canonical") or getattr(self, "canonical_loaded", False):
@@ -118,7 +120,7 @@ def canonical_parameters() -> None:
                 for serial in release.serials:
                     name = release.parameter(arch, serial)
                     value = image_id(self.region_name, release.name(arch, serial))
-                    entry = Parameter(
+                    entry = parameter(
                         account_id=self.account_id,
                         name=name,
                         value=value,
@@ -126,7 +128,7 @@ def canonical_parameters() -> None:
                         description=None,
                         allowed_pattern=None,
                         keyid=None,
-                        last_modified_date=datetime.strptime(serial, "%Y%m%d"),  # noqa: DTZ007
+                        last_modified_date=datetime.strptime(serial, "%Y%m%d"),
                         version=1,
                         data_type="aws:ec2:image",
                     )

@@ -1,4 +1,4 @@
-"""Launching EC2 instances: one way for RunInstances and Auto Scaling, in which a launch template counts for all it says.
+"""Launching EC2 instances: one way for RunInstances and Auto Scaling, in which all of a launch template counts.
 
 moto reads a few members of the template in one place and others elsewhere, and drops the rest: metadata options,
 network interfaces, instance profile, placement group, volume settings. Here the template and the request are merged
@@ -10,7 +10,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-TAGGED_AT_LAUNCH = ("instance", "volume", "network-interface")
+from infra.local.extensions import put, wrap
+
+Request = dict[str, Any]
+"""RunInstances' parameters, or a part of them, named as in the API."""
+
 PLAIN = {
     "InstanceLifecycle": "instance_lifecycle",
     "CapacityReservationSpecification": "capacity_reservation_specification",
@@ -22,8 +26,8 @@ PLAIN = {
 """Members of the request that an instance shows as they came."""
 
 
-def launch(backend: Any, request: dict[str, Any], count: int) -> Any:
-    """Launch ``count`` instances as RunInstances would; ``request`` has the names of the API. Returns the reservation."""
+def launch(backend: Any, request: Request, count: int) -> Any:
+    """Launch ``count`` instances as RunInstances would (``request`` has the API's names); returns the reservation."""
     merged, template = merge(backend, request)
     check(backend, merged)
     image = _image(backend, merged.get("ImageId"))
@@ -61,7 +65,7 @@ def launch(backend: Any, request: dict[str, Any], count: int) -> Any:
     return reservation
 
 
-def merge(backend: Any, request: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+def merge(backend: Any, request: Request) -> tuple[dict[str, Any], Any]:
     """The request over the template that it names, and that template's version (None without one)."""
     reference = request.get("LaunchTemplate")
     own = {k: v for k, v in request.items() if v is not None and k != "LaunchTemplate"}
@@ -86,7 +90,7 @@ def merge(backend: Any, request: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     return data | own | {"TagSpecifications": specifications}, version
 
 
-def check(backend: Any, merged: dict[str, Any]) -> None:
+def check(backend: Any, merged: Request) -> None:
     """Raise the EC2 error of whatever the merged request names and does not exist."""
     from moto.ec2.exceptions import InvalidKeyPairNameError, InvalidSecurityGroupNotFoundError
     from moto.ec2.utils import filter_iam_instance_profiles
@@ -120,7 +124,7 @@ def _tags(data: dict[str, Any]) -> dict[str, dict[str, str]]:
     return tags
 
 
-def _interfaces(backend: Any, merged: dict[str, Any]) -> list[dict[str, Any]]:
+def _interfaces(backend: Any, merged: Request) -> list[Request]:
     """The network interfaces to make. There is always a first one; made at launch, they go at termination."""
     found = merged.get("NetworkInterfaces") or [{"SubnetId": merged.get("SubnetId")}]
     interfaces = [{k: v for k, v in entry.items() if v is not None} for entry in found]
@@ -145,7 +149,7 @@ def _interfaces(backend: Any, merged: dict[str, Any]) -> list[dict[str, Any]]:
     return interfaces
 
 
-def _block_devices(merged: dict[str, Any], image: Any) -> list[dict[str, Any]]:
+def _block_devices(merged: Request, image: Any) -> list[Request]:
     """The image's disks, each overridden by what the request says of the same device; then the request's own."""
     devices: dict[str, dict[str, Any]] = {}
     base = image.block_device_mappings if image is not None else [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]
@@ -163,7 +167,7 @@ def _block_devices(merged: dict[str, Any], image: Any) -> list[dict[str, Any]]:
     return [{"DeviceName": name, "Ebs": disk, "NoDevice": None} for name, disk in devices.items()]
 
 
-def _finish(backend: Any, instance: Any, merged: dict[str, Any], template: Any, interfaces: list[dict[str, Any]]) -> None:
+def _finish(backend: Any, instance: Any, merged: Request, template: Any, interfaces: list[Request]) -> None:
     tags = _tags(merged)
     instance.add_tags(tags.get("instance", {}))
     if template is not None:
@@ -199,7 +203,7 @@ def _finish(backend: Any, instance: Any, merged: dict[str, Any], template: Any, 
         backend.associate_iam_instance_profile(instance.id, profile.get("Name"), profile.get("Arn"))
 
 
-def _finish_volumes(backend: Any, instance: Any, merged: dict[str, Any], tags: dict[str, str]) -> None:
+def _finish_volumes(backend: Any, instance: Any, merged: Request, tags: dict[str, str]) -> None:
     asked = {m["DeviceName"]: m.get("Ebs") or {} for m in merged.get("BlockDeviceMappings") or []}
     for device, attached in instance.get_block_device_mapping:
         volume = backend.get_volume(attached.volume_id)
@@ -221,7 +225,7 @@ def run_instances() -> None:
     from moto.ec2.responses import EC2Response
     from moto.ec2.utils import parse_user_data
 
-    EC2Backend.run_instances_of_moto = EC2Backend.run_instances
+    put(EC2Backend, "run_instances_of_moto", EC2Backend.run_instances)
 
     def method(self: Any) -> Any:
         request = dict(self.params)
@@ -238,14 +242,12 @@ def run_instances() -> None:
         self.error_on_dryrun()
         return ActionResult(launch(self.ec2_backend, request, count))
 
-    EC2Response.run_instances = method
+    put(EC2Response, "run_instances", method)
 
 
 def network_cards() -> None:
     """An attachment shows the network card that the launch asked for; moto says 0 for all 32 of a p5."""
     from moto.ec2.models.elastic_network_interfaces import Attachment
-
-    from infra.local.extensions import wrap
 
     @wrap(Attachment, "__init__")
     def _(original: Any, self: Any, eni: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from infra.local.extensions import put, wrap
+
 STRATEGIES = ("cluster", "spread", "partition")
 MAX_PARTITIONS = 7
 
@@ -14,8 +16,6 @@ def placement_groups() -> None:
     from moto.ec2.responses import EC2Response
     from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, EC2_RESOURCE_TO_PREFIX
 
-    from infra.local.extensions import wrap
-
     EC2_RESOURCE_TO_PREFIX["placement-group"] = "pg"
     EC2_PREFIX_TO_RESOURCE["pg"] = "placement-group"
 
@@ -24,9 +24,9 @@ def placement_groups() -> None:
         self.placement_groups = {}
         original(self, *args, **kwargs)
 
-    EC2Response.create_placement_group = _create
-    EC2Response.describe_placement_groups = _describe
-    EC2Response.delete_placement_group = _delete
+    put(EC2Response, "create_placement_group", _create)
+    put(EC2Response, "describe_placement_groups", _describe)
+    put(EC2Response, "delete_placement_group", _delete)
 
 
 def require(backend: Any, name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from infra.local.extensions import wrap
+from infra.local.extensions import put, wrap
 
 PAGE = 200
 
@@ -25,11 +25,11 @@ def template_tags() -> None:
         return found
 
     # moto reads them once, at creation; CreateTags would never show
-    LaunchTemplate.tags = property(tags, lambda _self, _value: None)
+    put(LaunchTemplate, "tags", property(tags, lambda _self, _value: None))
 
 
 def template_versions() -> None:
-    """User data of later versions is kept in moto's type for it (its launches insist), and SourceVersion is honoured."""
+    """User data of later versions is kept in the type that moto's launches insist on; SourceVersion is honoured."""
     from moto.core.types import Base64EncodedString
     from moto.ec2.models.launch_templates import LaunchTemplate
     from moto.ec2.responses import EC2Response

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from infra.local.extensions import put
+
 JSON = {"Content-Type": "application/json"}
 
 
@@ -16,7 +18,7 @@ def file_system_policy_deletion() -> None:
         _file_system(self).file_system_policy = None
         return "", JSON
 
-    EFSResponse.delete_file_system_policy = method
+    put(EFSResponse, "delete_file_system_policy", method)
 
 
 def file_system_update() -> None:
@@ -37,8 +39,8 @@ def file_system_update() -> None:
         _file_system(self)._backup = policy.get("Status") in ("ENABLED", "ENABLING")
         return json.dumps({"BackupPolicy": policy}), JSON
 
-    EFSResponse.update_file_system = update
-    EFSResponse.put_backup_policy = put_backup_policy
+    put(EFSResponse, "update_file_system", update)
+    put(EFSResponse, "put_backup_policy", put_backup_policy)
 
 
 def _file_system(response: Any) -> Any:

@@ -8,7 +8,7 @@ from infra.local.extensions import wrap
 
 
 def active_at_once() -> None:
-    """A load balancer is ready when it is made: moto's first answer is "provisioning", the provider's next look 30 s off."""
+    """A load balancer is ready when made: moto first says "provisioning", and the provider looks again 10 s later."""
     from moto.elbv2.models import ELBv2Backend
 
     @wrap(ELBv2Backend, "create_load_balancer")

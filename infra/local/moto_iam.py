@@ -11,11 +11,12 @@ from infra.local.extensions import wrap
 def managed_policies() -> None:
     """AWS's own managed policies, loaded at the first request that needs one (moto: all at the start, or none)."""
     from moto.iam import models
+    from moto.iam.aws_managed_policies import aws_managed_policies_data
 
     def load(self: Any) -> None:
         if self.aws_managed_policies:
             return
-        for name, data in json.loads(models.aws_managed_policies_data).items():
+        for name, data in json.loads(aws_managed_policies_data).items():
             policy = models.AWSManagedPolicy.from_data(name, self.account_id, self.region_name, data)
             self.aws_managed_policies.append(policy)
             self.managed_policies[policy.arn] = policy

@@ -152,7 +152,8 @@ def _iam(backend: Any) -> Iterator[Entry]:
 
 def _efs(backend: Any) -> Iterator[Entry]:
     for system in backend.file_systems_by_id.values():
-        yield _entry("aws_efs_file_system", system.file_system_id, backend.list_tags_for_resource(system.file_system_id))
+        identity = system.file_system_id
+        yield _entry("aws_efs_file_system", identity, backend.list_tags_for_resource(identity))
     for target in backend.mount_targets_by_id.values():
         yield _entry("aws_efs_mount_target", target.mount_target_id)
     for identity in backend.access_points:
