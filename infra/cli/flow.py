@@ -21,6 +21,7 @@ class Options:
     destroy: bool = False
     as_of: str = ""
     refresh_prices: bool = False
+    adopt: bool = False
 
 
 def make_plan(file: Path, endpoint: str | None, options: Options, quiet: bool) -> Plan:
@@ -52,7 +53,7 @@ def plan_site(site: Site, options: Options, warnings: list[Problem], quiet: bool
     if options.refresh_prices:
         fresh_prices.refresh(site)
     fresh_prices.use_kept()
-    request = planning.Request(options.regions, options.only, options.destroy, options.as_of)
+    request = planning.Request(options.regions, options.only, options.destroy, options.as_of, options.adopt)
     planning.forget(site)
     with reporter("plan", quiet) as sink, proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True)):
         plan = planning.make(site, request, warnings, sink)

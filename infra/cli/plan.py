@@ -22,6 +22,7 @@ Examples:
 @click.option("--only", multiple=True, metavar="PART", help="Only this part, such as pools.gpu; may be given again.")
 @click.option("--details", is_flag=True, help="A line for every resource.")
 @click.option("--as-of", default="", metavar="N", help="Plan the way back to what apply N of infra log applied.")
+@click.option("--adopt", is_flag=True, help="Take over what AWS has of this cluster and the state does not know.")
 @click.option("--refresh-prices", is_flag=True, help="Ask AWS for today's list prices first.")
 def command(
     file: Path,
@@ -31,6 +32,7 @@ def command(
     only: tuple[str, ...],
     details: bool,
     as_of: str,
+    adopt: bool,
     refresh_prices: bool,
 ) -> int:
     """Show what would happen and what it costs, and save it for infra apply.
@@ -39,9 +41,8 @@ def command(
     """
     from infra.cli import flow
 
-    plan = flow.make_plan(
-        file, endpoint, flow.Options(regions=regions, only=only, as_of=as_of, refresh_prices=refresh_prices), as_json
-    )
+    options = flow.Options(regions=regions, only=only, as_of=as_of, refresh_prices=refresh_prices, adopt=adopt)
+    plan = flow.make_plan(file, endpoint, options, as_json)
     if as_json:
         emit(plan.data())
     else:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from infra import files
-from infra.cloud import costs, known, modules, remote_state, restart, root
+from infra.cloud import costs, known, modules, recovery, remote_state, rescue, restart, root
+from infra.cloud.adopt import Rules
 from infra.cloud.site import Site
-from infra.cloud.terraform import Event
+from infra.cloud.terraform import Event, Outcome
 from infra.cloud.work import now, who
 from infra.errors import InfraError, NoPlan, Problem, UsageError
 from infra.plan import terraform as reading
@@ -35,6 +36,9 @@ class Request:
     only: tuple[str, ...] = ()
     destroy: bool = False
     as_of: str = ""
+    adopt: bool = False
+    rules: Mapping[str, Rules] = field(default_factory=dict)
+    """By region: how to look for what an unfinished apply left. Made by ``make``."""
 
 
 def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: RegionSink | None = None) -> Plan:
@@ -45,12 +49,15 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
     regions = wanted_regions(site, request.regions)
     check_parts(site, request.only)
     targets = {region: wanted_targets(site, region, request.only) for region in regions}
+    request = replace(request, rules=recovery.begin(site, regions, request.adopt))
     prepare_state(site, regions)
     site.notes += restart.set_aside(site)
     if not request.regions:
         site.notes += [LEFT.format(region=region) for region in known.leftover_regions(site)]
     busy = [region for region in regions if targets[region] is not None]
     found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
+    if not request.only:
+        recovery.settle(site, [item.region for item in found if item.empty and item.region in request.rules])
     return Plan(
         cluster=site.cluster.cluster,
         created=now(),
@@ -101,8 +108,11 @@ def prepare(site: Site, region: str) -> str:
     project = site.work.prepare(site.cluster, region, site.line)
     ready = mark(site, region)
     if site.work.needs_init(region, ready):
+        rescue.before_init(site.work.region(region))
         site.terraform(region).init()
         site.work.set_ready(region, ready)
+    if said := rescue.push_errored(site.terraform(region)):
+        site.notes.append(said)
     return project
 
 
@@ -113,9 +123,17 @@ def plan_project(
     terraform = site.terraform(region)
     path = terraform.folder / out
     emit = None if sink is None else lambda event: sink(region, event)
-    outcome = terraform.plan(Path(out), emit, targets=targets, destroy=request.destroy)
-    base = RegionPlan(region, file=files.digest(path.read_bytes()))
-    if not outcome.changes and not outcome.drift:
+
+    def run(file: str, destroy: bool) -> Outcome:
+        return terraform.plan(Path(file), emit, targets=targets, destroy=destroy)
+
+    if rules := request.rules.get(region):
+        looked = recovery.look(site, region, rules, run, out, destroy=request.destroy, whole=not targets)
+    else:
+        looked = recovery.Looked(run(out, request.destroy))
+    outcome = looked.outcome
+    base = RegionPlan(region, file=files.digest(path.read_bytes()), leftovers=looked.leftovers)
+    if not outcome.changes and not outcome.drift and not looked.leftovers:
         # Reading a plan back costs a start of the provider: with nothing in it there is nothing to read.
         same = costs.of_raw_state(known.read(site, region).raw, region)
         return replace(base, before=same.sum, after=same.sum, full=same.full)
@@ -123,7 +141,7 @@ def plan_project(
     before, after = costs.of_plan(shown, region)
     return replace(
         base,
-        changes=costs.priced(reading.changes(shown), before, after),
+        changes=(*looked.changes, *costs.priced(reading.changes(shown), before, after)),
         drift=tuple(reading.drift(shown)),
         before=before.sum,
         after=after.sum,

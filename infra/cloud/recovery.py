@@ -8,16 +8,17 @@ a deletion in the plan, done by us just before Terraform's apply.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from infra import files
-from infra.cloud import adopt, aws_find
+from infra.cloud import adopt, aws_find, records, rescue
 from infra.cloud.adopt import Create, Found, Match, Rules
 from infra.cloud.terraform import Outcome
-from infra.errors import InfraError, Refused
+from infra.cloud.work import now
+from infra.errors import FileError, InfraError, Refused
 from infra.plan.model import Change, Leftover, RegionPlan
 from infra.plan.terraform import HOLDS_DATA
 
@@ -25,15 +26,90 @@ if TYPE_CHECKING:
     from infra.cloud.site import Site
 
 FILE = "adopt.tf.json"
+MARKS = "look.json"  # in the work folder: regions to look into though no record of ours says so
 LOOK_FILE = "adopt.tfplan"
 ROUNDS = 4  # a mount target is recognised once its file system and subnet are
 WHY = "left over: an unfinished apply made it and nothing in cluster.yaml stands for it"
 
 
+def begin(site: Site, regions: Sequence[str], adopt_all: bool = False) -> dict[str, Rules]:
+    """Before planning, under the work folder's lock: mend what is damaged, and say by which rules each region is
+    looked into; a region of which nothing is doubtful is not in the answer, and costs nothing.
+
+    ``adopt_all`` is the user's ``--adopt``.
+    """
+    bury(site)
+    doubts = doubtful(site)
+    cluster = site.cluster.cluster
+    rules = {region: Rules(cluster, since) for region, since in doubts.items() if region in regions}
+    if site.cluster.state.s3 is None:
+        for path in sorted(site.work.folder.glob("*/main.tf.json")):
+            region = path.parent.name
+            if said := rescue.mend(path.parent, region, thorough=region in doubts):
+                site.notes.append(said)
+                mark(site, region, None)
+                rules.setdefault(region, Rules(cluster))
+    if adopt_all:
+        rules = {region: Rules(cluster, doubts.get(region), trusting=True) for region in regions}
+    return rules
+
+
+def bury(site: Site) -> None:
+    """A record that says ``running`` is a dead one's: whoever has the lock is the only one alive here."""
+    for record in records.every(site.work):
+        if record.status == records.OPEN:
+            killed = replace(record, status="killed", ended=now())
+            records.write(site.work, killed)
+
+
+def doubtful(site: Site) -> dict[str, datetime | None]:
+    """Regions in which something may exist that no state knows, and since when."""
+    found: dict[str, datetime | None] = {}
+    for record in records.every(site.work):
+        for region, facts in record.regions.items():
+            if facts.get("status") == "done" or facts.get("settled"):
+                found.pop(region, None)
+            elif facts.get("status") != "waiting":
+                found.setdefault(region, moment(record.started))
+    for region, since in _marks(site).items():
+        found.setdefault(region, moment(str(since)))
+    return found
+
+
+def mark(site: Site, region: str, since: str | None) -> None:
+    """Have the next plan look into a region: somebody's apply there ended badly, such as one whose lock is released."""
+    files.write_json(site.work.folder / MARKS, {**_marks(site), region: since or ""})
+
+
+def settle(site: Site, regions: Sequence[str]) -> None:
+    """These regions were looked into and everything is as it should be."""
+    for record in records.every(site.work):
+        open_ = {name for name in regions if name in record.regions and record.regions[name].get("status") != "done"}
+        if open_ and any(not record.regions[name].get("settled") for name in open_):
+            facts = {
+                name: {**item, **({"settled": now()} if name in open_ else {})} for name, item in record.regions.items()
+            }
+            records.write(site.work, replace(record, regions=facts))
+    marks = _marks(site)
+    if left := {region: since for region, since in marks.items() if region not in regions}:
+        files.write_json(site.work.folder / MARKS, left)
+    elif marks:
+        (site.work.folder / MARKS).unlink(missing_ok=True)
+
+
+def _marks(site: Site) -> dict[str, Any]:
+    path = site.work.folder / MARKS
+    try:
+        data = files.read_json(path) if path.is_file() else {}
+    except FileError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
 class Run(Protocol):
     """Plans the region's project into a file of its folder."""
 
-    def __call__(self, out: str, destroy: bool) -> Outcome: ...
+    def __call__(self, out: str, destroy: bool, /) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)

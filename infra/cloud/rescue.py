@@ -1,4 +1,4 @@
-"""Files that a kill or a full disk damaged: the local state, a state that Terraform could not write, its ``.terraform``.
+"""Files that a kill or a full disk damaged: the local state, a state that was not written at all, ``.terraform``.
 
 Terraform writes its local state in place, so a kill at the wrong moment leaves it cut off or empty. Before each apply
 we therefore keep a copy that is written whole or not at all. What was made since that copy is found in AWS again (see
