@@ -22,6 +22,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "moto_ec2_placement",
         "moto_ec2_templates",
         "moto_ec2_launch",
+        "moto_ec2_interfaces",
     ),
     "iam": ("moto_iam",),
     "efs": ("moto_efs",),
