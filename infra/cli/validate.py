@@ -12,12 +12,14 @@ from infra.cli.common import emit, spec_options
 
 if TYPE_CHECKING:
     from infra.errors import Problem
+    from infra.spec.facts import Facts
     from infra.spec.load import Loaded
 
 EPILOG = """\b
 Examples:
   infra validate
   infra validate -f prod.yaml --strict
+  infra validate --account        asks AWS about types, quotas and names too
   infra validate --json | jq -r '.problems[] | "\\(.where) \\(.rule)"'
 """
 
@@ -25,7 +27,8 @@ Examples:
 @click.command(epilog=EPILOG)
 @spec_options
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
-def command(file: Path, endpoint: str | None, as_json: bool, strict: bool) -> int:
+@click.option("--account", is_flag=True, help="Ask AWS too: live instance types, quotas, names that are taken.")
+def command(file: Path, endpoint: str | None, as_json: bool, strict: bool, account: bool) -> int:
     """Check cluster.yaml with every rule, before anything is spent.
 
     Exit code 0: no errors (there may be warnings); 1: errors. docs/validators.md lists the rules.
@@ -41,12 +44,24 @@ def command(file: Path, endpoint: str | None, as_json: bool, strict: bool) -> in
         problems = check(loaded)
     except SpecError as error:
         problems = error.problems
+    if account and loaded is not None and not any(problem.level == "error" for problem in problems):
+        problems = check(loaded, _facts(loaded))
     errors = [problem for problem in problems if strict or problem.level == "error"]
     if as_json:
         emit(_data(file, loaded, problems, bool(errors)))
     else:
         _show(file, loaded, problems, strict)
     return 1 if errors else 0
+
+
+def _facts(loaded: Loaded) -> Facts | None:
+    """What the account says; None where there is none: without ``aws``, or on the embedded one."""
+    from infra.cloud import aws, aws_facts
+
+    cluster = loaded.cluster
+    if cluster.aws is None or cluster.local:
+        return None
+    return aws_facts.facts(aws.session(cluster.aws), cluster)
 
 
 def _data(file: Path, loaded: Loaded | None, problems: Sequence[Problem], failed: bool) -> dict[str, object]:
