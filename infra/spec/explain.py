@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 from typing import Any, get_origin
 
 from pydantic import ValidationError
@@ -18,6 +20,8 @@ from infra.spec.names import expand
 from infra.spec.scalars import WORDS
 from infra.spec.shape import Loc, choices_at, entry_of, homes, label, model_of, type_at
 
+MOST = 200  # problems of form that are shown
+
 
 def _example(loc: Loc) -> str:
     """What could stand at ``loc``."""
@@ -25,18 +29,23 @@ def _example(loc: Loc) -> str:
     return f"write: {KEY_EXAMPLES[key]}" if key in KEY_EXAMPLES else "correct the value"
 
 
-def source_loc(tree: Any, loc: Loc) -> Loc:
+class SourceMap:
     """A path in the cluster as a path in the file: ``metal.*.hosts`` is numbered after its patterns are expanded."""
-    if len(loc) < 4 or loc[0] != "metal" or loc[2] != "hosts" or not isinstance(loc[3], int):
-        return loc
-    items = _value(tree, loc[:3])
-    left = loc[3]
-    for index, item in enumerate(items if isinstance(items, list) else []):
-        count = len(expanded(item))
-        if left < count:
-            return (*loc[:3], index, *loc[4:])
-        left -= count
-    return loc[:3]
+
+    def __init__(self, tree: Any) -> None:
+        self.tree = tree
+        self._ends: dict[str | int, list[int]] = {}  # group -> for each entry of hosts, the number after its last host
+
+    def loc(self, loc: Loc) -> Loc:
+        if len(loc) < 4 or loc[0] != "metal" or loc[2] != "hosts" or not isinstance(loc[3], int):
+            return loc
+        if loc[1] not in self._ends:
+            items = _value(self.tree, loc[:3])
+            counts = (len(expanded(item)) for item in (items if isinstance(items, list) else ()))
+            self._ends[loc[1]] = list(accumulate(counts))
+        ends = self._ends[loc[1]]
+        place = bisect_right(ends, loc[3])
+        return (*loc[:3], place, *loc[4:]) if place < len(ends) else loc[:3]
 
 
 def close(word: Any, choices: Iterable[Any], cutoff: float = 0.6) -> str:
@@ -73,12 +82,16 @@ def explain(error: ValidationError, document: Document) -> list[Problem]:
     nameless = _nameless(document.tree)
     for section, key in nameless.items():
         problems.append(_nameless_problem(section, key, document))
-    for item in error.errors(include_url=False):
+    places = SourceMap(document.tree)
+    for item in error.errors(include_url=False)[:MOST]:
         loc = tuple(item["loc"])
         entry = entry_of(type_at(loc[:1])) if loc[:1] and loc[0] in nameless else None
         if entry is not None and len(loc) > 1 and loc[1] in entry.model_fields:
             continue
-        problems.append(_problem(loc, item, document))
+        problems.append(_problem(loc, item, document, places))
+    if error.error_count() > MOST:
+        what = f"{error.error_count() - MOST} more problems are not shown"
+        problems.append(Problem(what, where=document.where(), fix="correct these first", rule="form"))
     return list(dict.fromkeys(problems))
 
 
@@ -117,9 +130,9 @@ def _value(tree: Any, loc: Loc) -> Any:
     return tree
 
 
-def _problem(loc: Loc, item: Any, document: Document) -> Problem:
+def _problem(loc: Loc, item: Any, document: Document, places: SourceMap) -> Problem:
     kind: str = item["type"]
-    place = source_loc(document.tree, loc)
+    place = places.loc(loc)
     if loc and loc[-1] == "[key]":
         what, why, fix = _key(loc, item)
         place = place[:-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from infra.errors import Problem, SpecError, UsageError
 from infra.files import digest
 from infra.spec.document import Document, parse_document, read_document
-from infra.spec.explain import explain, source_loc
+from infra.spec.explain import SourceMap, explain
 from infra.spec.models import LOCAL, Cluster
 
 
@@ -34,7 +35,11 @@ class Loaded:
 
     def where(self, *loc: str | int) -> str:
         """``cluster.yaml:17`` for a path in the cluster, such as ``("pools", "gpu", "size")``."""
-        return self.document.where(*source_loc(self.document.tree, loc))
+        return self.document.where(*self._places.loc(loc))
+
+    @cached_property
+    def _places(self) -> SourceMap:
+        return SourceMap(self.document.tree)
 
 
 def load(path: Path, endpoint: str | None = None, text: str | None = None) -> Loaded:

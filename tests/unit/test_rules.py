@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import time
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +235,24 @@ def test_live_types_take_the_place_of_the_shipped_ones(tmp_path: Path) -> None:
     rules_broken = {item.rule for item in problems(tmp_path, text, Facts(catalog=live))}
     assert "instance-type-known" not in rules_broken
     assert "spot-supported" in rules_broken
+
+
+def test_very_many_problems_of_one_rule(tmp_path: Path) -> None:
+    start = time.perf_counter()
+    found = problems(tmp_path, "metal: {a: {profile: cpu, hosts: ['box-[1-4999]', 'box-[1-4999]']}}")
+    twice = [item for item in found if item.rule == "host-name-twice"]
+    assert len(twice) == 50
+    assert twice[-1].what.startswith("4949 more problems like this")
+    assert time.perf_counter() - start < 5
+
+
+def test_derived_names_fit() -> None:
+    """24 characters for a cluster and 32 for what is in it keep all names within the limits of AWS."""
+    from infra.spec import catalog
+
+    cluster, name = "c" * 24, "n" * 32
+    region = max(catalog.regions(), key=len)
+    assert len(f"{cluster}-{name}") <= 255  # Auto Scaling group; launch template 128, placement group 255
+    assert len(f"{cluster}-{name}") <= 128
+    assert len(f"{cluster}-{region}-control-plane") <= 64  # IAM role
+    assert len(f"{cluster}-api") <= 32  # load balancer

@@ -135,3 +135,11 @@ def test_deep_by_aliases(tmp_path: Path) -> None:
     path.write_text("\n".join(lines))
     with pytest.raises(SpecError, match="levels deep"):
         load(path)
+
+
+def test_very_many_problems_of_form(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text("version: 1\ncluster: lab\nmetal: {a: {profile: b, hosts: ['BOX-[1-9999]']}}\n")
+    found = findings(path)
+    assert len(found) == 201
+    assert "9799 more problems" in "".join(problem.what for problem in found)

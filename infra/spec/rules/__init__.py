@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from infra.errors import Problem
 from infra.spec.facts import Facts
 from infra.spec.load import Loaded
@@ -22,6 +24,8 @@ from infra.spec.rules import (
     storage,
 )
 from infra.spec.rules.base import Context, Rule
+
+MOST = 50  # problems of one rule that are shown
 
 THEMES: dict[str, tuple[type[Rule], ...]] = {
     "References": references.RULES,
@@ -46,5 +50,15 @@ def rules() -> list[Rule]:
 def check(loaded: Loaded, facts: Facts | None = None) -> list[Problem]:
     """Every rule's problems, in the order of the file. ``facts`` is what the account told, if it was asked."""
     ctx = Context(loaded, facts or Facts())
-    found = [problem for rule in rules() for problem in rule.check(ctx)]
+    found = [problem for rule in rules() for problem in _found(rule, ctx)]
     return sorted(dict.fromkeys(found), key=lambda problem: int(problem.where.rpartition(":")[2]))
+
+
+def _found(rule: Rule, ctx: Context) -> list[Problem]:
+    """A rule's problems; of very many (a pattern of 9,999 names that is written twice) the first ones."""
+    found = list(rule.check(ctx))
+    if len(found) <= MOST:
+        return found
+    last = found[MOST - 1]
+    more = replace(last, what=f"{len(found) - MOST} more problems like this: {last.what}")
+    return [*found[: MOST - 1], more]
