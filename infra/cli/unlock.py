@@ -30,14 +30,14 @@ def command(file: Path, endpoint: str | None, as_json: bool, regions: tuple[str,
 
     A lock whose owner lives on this machine is not released. Exit code 0: nothing is locked any more; 1: an error.
     """
-    from infra.cloud import aws, locks
+    from infra.cloud import locks
     from infra.cloud.planning import wanted_regions
     from infra.cloud.site import open_site
     from infra.spec.load import load
 
     site = open_site(load(file, endpoint))
     wanted = tuple(wanted_regions(site, regions))
-    session = aws.session(site.aws, site.line.endpoint) if site.cluster.state.s3 else None
+    session = site.session if site.cluster.state.s3 else None
     found = locks.every(site.cluster, site.work, wanted, session)
     if as_json and not yes:
         emit({"locks": [{**lock.data(), "released": False} for lock in found]})

@@ -60,7 +60,8 @@ TABLE: tuple[Refusal, ...] = (
         "state-bucket-missing",
         StateError,
         "the state bucket {bucket} is not there",
-        "run infra plan: it makes the bucket; or correct state.s3.bucket in cluster.yaml",
+        "correct state.s3.bucket in cluster.yaml; if it was really removed, and the state with it: remove the region's "
+        ".terraform folder and run infra plan, which makes a new one",
         "NoSuchBucket",
         patterns=(
             r'S3 bucket "(?P<bucket>[^"]+)" does not exist',
