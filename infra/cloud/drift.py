@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from infra.cloud import known as knowing
 from infra.cloud import planning, restart, strays
+from infra.cloud.known import Known
 from infra.cloud.planning import RegionSink
 from infra.cloud.site import Site
 from infra.cloud.strays import Stray
 from infra.cloud.work import now
 from infra.errors import InfraError
-from infra.plan.drift import drift
+from infra.plan.drift import drift, lasting, resources
 from infra.plan.model import Change
 from infra.plan.words import title
 
@@ -51,6 +52,7 @@ class Drift:
     checked: str
     regions: tuple[RegionDrift, ...]
     left: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -63,6 +65,7 @@ class Drift:
             "checked": self.checked,
             "drift": not self.empty,
             "left": list(self.left),
+            "notes": list(self.notes),
             "regions": [_data(region) for region in self.regions],
         }
 
@@ -81,7 +84,7 @@ def look(site: Site, regions: Sequence[str] = (), sink: RegionSink | None = None
     wanted = planning.wanted_regions(site, regions)
     found = each(wanted, lambda region: _region(site, region, sink))
     left = () if regions else tuple(knowing.leftover_regions(site))
-    return Drift(site.cluster.cluster, now(), tuple(found), left)
+    return Drift(site.cluster.cluster, now(), tuple(found), left, tuple(site.notes))
 
 
 def each(regions: Sequence[str], work: Callable[[str], T]) -> list[T]:
@@ -104,24 +107,27 @@ def _region(site: Site, region: str, sink: RegionSink | None) -> RegionDrift:
     elif site.cluster.local and restart.lost(site, known):
         changed = tuple(_lost(thing.address, thing.type) for thing in known.things)
     else:
-        changed = _refreshed(site, region, sink)
-    unknown = strays.find(site.session, region, site.cluster.cluster, known)
+        changed = _refreshed(site, known, sink)
+    unknown, gaps = strays.find(site.session, region, site.cluster.cluster, known)
+    site.notes += gaps
     seconds = round(time.monotonic() - started, 3)
     return RegionDrift(region, len(known.things), changed, tuple(unknown), seconds)
 
 
-def _refreshed(site: Site, region: str, sink: RegionSink | None) -> tuple[Change, ...]:
-    site.work.prepare(site.cluster, region, site.line)
+def _refreshed(site: Site, known: Known, sink: RegionSink | None) -> tuple[Change, ...]:
+    region = known.region
+    planning.prepare(site, region)
     terraform = site.terraform(region)
-    ready = planning.mark(site, region)
-    if site.work.needs_init(region, ready):
-        terraform.init()
-        site.work.set_ready(region, ready)
     emit = None if sink is None else lambda event: sink(region, event)
     path = terraform.folder / DRIFT_FILE
     try:
         outcome = terraform.plan(Path(DRIFT_FILE), emit, refresh_only=True, lock=False)
-        return tuple(drift(terraform.show(Path(DRIFT_FILE)))) if outcome.drift else ()
+        if not outcome.drift:
+            return tuple(lasting((thing.address, thing.type, thing.values) for thing in known.things))
+        shown = terraform.show(Path(DRIFT_FILE))
+        changed = drift(shown)
+        seen = {change.address for change in changed}
+        return (*changed, *(change for change in lasting(resources(shown)) if change.address not in seen))
     finally:
         path.unlink(missing_ok=True)
 

@@ -111,6 +111,25 @@ def stripped(kind: str, values: Values, known: Known) -> dict[str, Any]:
     return found
 
 
+RULES = ("aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_rule")
+
+
+def foreign(kind: str, values: Values, known: Known) -> list[tuple[str, Any]]:
+    """(attribute, element) of what is on the resource and nobody's: policies on a role, rules of a group whose rules
+    are resources. An apply leaves those alone, so the state comes to know them as if they belonged there."""
+    bare = stripped(kind, values, known)
+    return [(name, item) for name in shared(kind, known) for item in bare.get(name) or ()]
+
+
+def shared(kind: str, known: Known) -> tuple[str, ...]:
+    """The attributes that hold what is ours by resources of their own, and what anybody else adds."""
+    if kind == "aws_iam_role":
+        return ("managed_policy_arns", "inline_policy")
+    if kind == "aws_security_group" and any(rule in known for rule in RULES):
+        return ("ingress", "egress")
+    return ()
+
+
 def collect(resources: Iterable[tuple[str, Values]]) -> dict[str, list[Values]]:
     """Resources by type."""
     found: dict[str, list[Values]] = {}

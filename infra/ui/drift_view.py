@@ -27,6 +27,8 @@ def show(found: Drift) -> None:
         out.print(
             f"note: {name} is no longer in the file and was not looked at; its state is still there", markup=False
         )
+    for note in found.notes:
+        out.print(f"note: {note}", markup=False)
     out.print(f"\n[bold]{found.cluster}[/]: {_summary(found)}")
     if not found.empty:
         out.print("Next: infra plan shows what an apply would set back", markup=False)
