@@ -68,6 +68,8 @@ def show(value: Any) -> str:
         return "a list"
     if isinstance(value, str) and "PRIVATE KEY" in value:
         return "a private key"
+    if isinstance(value, str) and "://" in value and "@" in value:
+        return "a URL with a user or a password"
     if value is None:
         return "nothing"
     if isinstance(value, bool):

@@ -65,6 +65,13 @@ def read(path: Path, endpoint: str | None = None, text: str | None = None) -> tu
 
 
 def _checked(endpoint: str | None) -> str | None:
+    if endpoint and "@" in endpoint:
+        raise UsageError(
+            "the endpoint holds a user or a password",
+            where="--endpoint or INFRA_AWS_ENDPOINT",
+            why="it would be written into the Terraform project, its plan and its log",
+            fix="leave it out of the URL; credentials go into the environment or ~/.aws/credentials",
+        )
     if endpoint is None or endpoint == LOCAL or re.match(r"^https?://[^\s/]+", endpoint):
         return endpoint
     raise UsageError(

@@ -35,6 +35,8 @@ class Aws(Model):
     def _endpoint(cls, value: str | None) -> str | None:
         if value not in (None, LOCAL) and not re.match(r"^https?://[^\s/]+", str(value)):
             raise ValueError("an endpoint is 'local' or a URL such as http://127.0.0.1:5000")
+        if value and "@" in value:
+            raise ValueError("an endpoint holds no user and password: it is written into files")
         return value
 
     @property
