@@ -91,6 +91,7 @@ def apply(site: Site, plan: Plan, sink: RegionSink | None = None, command: str =
     recovery.guard(site, plan.regions)
     store = remote_records.of_site(site)
     record = _begin(site, plan, command, store)
+    planning.forget(site)  # used up from here on, also when we are killed
     guard = threading.Lock()
 
     def note(region: str, **facts: Any) -> None:
@@ -101,7 +102,6 @@ def apply(site: Site, plan: Plan, sink: RegionSink | None = None, command: str =
 
     busy = [region for region in plan.regions if not region.empty]
     errors = _all(busy, lambda region: _apply_region(site, region, sink, note))
-    planning.forget(site)
     problems = tuple(problem.data() for error in errors for problem in error.problems)
     stopped = any(isinstance(error, Interrupted) for error in errors)
     status = ("interrupted" if stopped else "failed") if errors else "done"

@@ -58,6 +58,11 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
     found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
     if not request.only:
         recovery.settle(site, [item.region for item in found if item.empty and item.region in request.rules])
+    return blank(site, request, warnings, found)
+
+
+def blank(site: Site, request: Request, warnings: Sequence[Problem] = (), regions: Sequence[RegionPlan] = ()) -> Plan:
+    """The plan around what was found in the regions."""
     return Plan(
         cluster=site.cluster.cluster,
         created=now(),
@@ -65,9 +70,9 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
         spec=site.loaded.digest,
         spec_file=str(site.loaded.path),
         engine=site.engine.data(),
-        regions=tuple(found),
-        machines=machines(site.cluster),
-        notes=(*site.notes, *((NOTE,) if site.cluster.metal else ())),
+        regions=tuple(regions),
+        machines=machines(site.cluster) if not request.destroy else (),
+        notes=(*site.notes, *((NOTE,) if site.cluster.metal and not request.destroy else ())),
         only=request.only,
         destroy=request.destroy,
         as_of=request.as_of,
@@ -137,7 +142,7 @@ def plan_project(
         # Reading a plan back costs a start of the provider: with nothing in it there is nothing to read.
         same = costs.of_raw_state(known.read(site, region).raw, region)
         return replace(base, before=same.sum, after=same.sum, full=same.full)
-    shown = terraform.show(Path(out))
+    shown = looked.shown or terraform.show(Path(out))
     before, after = costs.of_plan(shown, region)
     return replace(
         base,

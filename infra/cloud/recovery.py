@@ -118,6 +118,8 @@ class Looked:
 
     outcome: Outcome
     leftovers: tuple[Leftover, ...] = ()
+    shown: dict[str, Any] | None = None
+    """The plan as Terraform shows it, if it was read."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -163,10 +165,10 @@ def look(site: Site, region: str, rules: Rules, run: Run, out: str, *, destroy: 
         outcome = run(out, True)
     site.notes += [f"{region}: {text}" for text in (*doubts, *inventory.gaps, *map(_kept, rest.kept))]
     leftovers = tuple(Leftover(item.type, item.id, item.title) for item in remove) if whole else ()
-    return Looked(outcome, leftovers)
+    return Looked(outcome, leftovers, None if destroy else shown)
 
 
-def _match(shown: Mapping[str, object], found: Sequence[Found], imports: Mapping[str, Found], rules: Rules) -> Match:
+def _match(shown: Mapping[str, Any], found: Sequence[Found], imports: Mapping[str, Found], rules: Rules) -> Match:
     taken = adopt.known(shown) | {item.key for item in imports.values()}
     return adopt.match(adopt.creates(shown), found, taken, rules, adopt.vpcs_of(taken))
 

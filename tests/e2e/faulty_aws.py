@@ -49,6 +49,8 @@ class FaultyAws:
     calls: list[Call] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
     url: str = ""
+    answered: Callable[[Call], None] = lambda call: None
+    """Told of each call that was done, before its answer goes out."""
     stopping: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -101,7 +103,9 @@ def _handler(faulty: FaultyAws) -> type[BaseHTTPRequestHandler]:
                 kind, text = _body(call, refusal)
                 self._answer(refusal.status, {"Content-Type": kind, "x-amzn-RequestId": REQUEST_ID}, text)
             elif faulty.upstream:
-                self._answer(*_forward(faulty.upstream, self, body))
+                answer = _forward(faulty.upstream, self, body)
+                faulty.answered(call)
+                self._answer(*answer)
             else:
                 self._answer(500, {"Content-Type": "text/plain"}, b"no upstream")
 
@@ -112,9 +116,10 @@ def _handler(faulty: FaultyAws) -> type[BaseHTTPRequestHandler]:
             # A HEAD answer says how long the body would be, as the server behind us said.
             if "Content-Length" not in headers:
                 self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # whoever asked was killed
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _any
 

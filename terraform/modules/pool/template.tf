@@ -11,12 +11,13 @@ resource "aws_launch_template" "this" {
   name        = local.name
   description = "Machines of the pool ${var.name}"
 
-  image_id               = var.image_id
-  instance_type          = var.instance_types[0]
-  key_name               = var.key_name
-  ebs_optimized          = true
-  update_default_version = true
-  user_data              = base64encode("#cloud-config\n${yamlencode(var.cloud_config)}")
+  # The group names a version by its number, so nothing depends on the default version: it is left alone. (Setting it on
+  # a template that is adopted would make a second version behind the plan's back.)
+  image_id      = var.image_id
+  instance_type = var.instance_types[0]
+  key_name      = var.key_name
+  ebs_optimized = true
+  user_data     = base64encode("#cloud-config\n${yamlencode(var.cloud_config)}")
 
   # Two hops, so that a container on the machine can still ask for its identity.
   metadata_options {
