@@ -199,7 +199,7 @@ class Terraform:
     def _failure(self, command: str, errors: list[dict[str, Any]], tail: str) -> InfraError:
         from infra.cloud.diagnose import explain
 
-        known = explain(errors or tail, where=str(self.folder))
+        known = explain(errors or tail, where=str(self.folder), profile=self.env.get("AWS_PROFILE", ""))
         if known is not None:
             return known
         return ToolFailed(
