@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDER = "modules"
+MARK = "#%"
 SUFFIXES = (".tf", ".tftpl")
 
 
@@ -54,6 +55,8 @@ def render(line: ProviderLine, into: Path) -> None:
 
 @lru_cache(maxsize=256)
 def _rendered(text: str, major: int) -> str:
+    if MARK not in text:
+        return text
     return _environment().from_string(text).render(provider_major=major)
 
 
@@ -62,7 +65,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, StrictUndefined
 
     return Environment(
-        line_statement_prefix="#%",
+        line_statement_prefix=MARK,
         block_start_string="\x01%",
         block_end_string="%\x01",
         variable_start_string="\x02=",

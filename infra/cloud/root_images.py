@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from infra.cloud.root_terms import Ref
@@ -26,6 +27,7 @@ def look_ups(machines: Iterable[tuple[Profile, str]]) -> dict[str, Any]:
     return {_name(*pair): _canonical(*pair) for pair in sorted(wanted)}
 
 
+@lru_cache(maxsize=512)
 def architecture(instance_type: str) -> str:
     """EC2's name of the architecture; x86_64 for a type that the catalog does not know."""
     kind = catalog.instance(instance_type)

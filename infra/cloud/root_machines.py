@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from infra.cloud.provider import ProviderLine
@@ -10,9 +11,6 @@ from infra.cloud.root_images import image, look_ups
 from infra.cloud.root_terms import Ref, identifier
 from infra.spec import catalog
 from infra.spec.models import Cluster, Host, Pool, Profile
-
-ORDINARY: dict[str, Any] = {"card": 0, "device": 0}
-"""The interface that every machine has."""
 
 
 def region_pools(cluster: Cluster, region: str) -> dict[str, Pool]:
@@ -32,6 +30,7 @@ def pool_calls(cluster: Cluster, region: str, line: ProviderLine) -> dict[str, A
 
 
 def _pool(cluster: Cluster, name: str, pool: Pool, line: ProviderLine) -> dict[str, Any]:
+    efa = _efa_type(pool, line)
     return {
         "address": f"module.pool_{identifier(name)}",
         "name": name,
@@ -49,10 +48,10 @@ def _pool(cluster: Cluster, name: str, pool: Pool, line: ProviderLine) -> dict[s
         "disk": pool.disk,
         "subnets": Ref(f"module.network.{pool.subnets}_subnets"),
         "public": pool.subnets == "public",
-        "interfaces": interfaces(pool, line),
+        "interfaces": Ref(f'local.interfaces["{efa.name}"]') if efa else [{}],
         "labels": pool.labels,
         "taints": {taint.key: f"{taint.value}:{taint.effect}" for taint in pool.taints},
-        "resources": resources(pool),
+        "resources": resources(pool, efa),
     }
 
 
@@ -146,31 +145,36 @@ def _access(cluster: Cluster, kind: str) -> dict[str, Any]:
     }
 
 
-def interfaces(pool: Pool, line: ProviderLine) -> list[dict[str, Any]]:
-    """The network interfaces of a pool's machines: one, or with EFA one on each card that takes it.
+def shared_interfaces(cluster: Cluster, region: str, line: ProviderLine) -> dict[str, Any]:
+    """``interfaces``: the network interfaces of each instance type whose EFA cards are used. {} when there is none."""
+    pools = region_pools(cluster, region).values()
+    types = {kind.name: kind for kind in (_efa_type(pool, line) for pool in pools) if kind is not None}
+    return {"interfaces": {name: efa_interfaces(kind) for name, kind in types.items()}} if types else {}
 
-    The first card carries the machine's address. The others get interfaces without IP (``efa-only``) where the type
-    has them, so that large machines do not use up a subnet. Of several types the one with fewest interfaces counts.
+
+def efa_interfaces(kind: catalog.InstanceType) -> list[dict[str, Any]]:
+    """One network interface on each card that takes EFA, and always the machine's own on the first.
+
+    The first carries the machine's address. The others are without IP (``efa-only``) where the type has that, so that
+    large machines do not use up a subnet.
     """
-    types = [_efa_interfaces(kind) for kind in _types(pool)] if pool.efa and line.major >= 6 else []
-    return min(types, key=len, default=[ORDINARY])
-
-
-def _efa_interfaces(kind: catalog.InstanceType) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for card in kind.network_cards:
         if card.index == 0:
-            found.append({**ORDINARY, "type": "efa"} if card.efa else ORDINARY)
+            found.append({"card": 0, "device": 0, **({"type": "efa"} if card.efa else {})})
         if card.index > 0 or (card.efa_only and not card.efa):
-            found += [{"card": card.index, "device": 1, "type": efa} for efa in _efa_type(card)]
-    return found or [ORDINARY]
+            names = [name for name, fits in (("efa-only", card.efa_only), ("efa", card.efa)) if fits]
+            found += [{"card": card.index, "device": 1, "type": name} for name in names[:1]]
+    return found
 
 
-def _efa_type(card: catalog.NetworkCard) -> list[str]:
-    return [name for name, fits in (("efa-only", card.efa_only), ("efa", card.efa)) if fits][:1]
+def _efa_type(pool: Pool, line: ProviderLine) -> catalog.InstanceType | None:
+    """The type whose EFA interfaces the pool's machines get: of several the one with the fewest; None for no EFA."""
+    kinds = [kind for kind in _types(pool) if kind.efa] if pool.efa and line.major >= 6 else []
+    return min(kinds, key=lambda kind: kind.max_efa_interfaces, default=None)
 
 
-def resources(pool: Pool) -> dict[str, str]:
+def resources(pool: Pool, efa: catalog.InstanceType | None) -> dict[str, str]:
     """What the smallest machine of a pool offers beyond CPU and memory, as Kubernetes names it."""
     kinds = _types(pool)
     found = {"ephemeral-storage": f"{pool.disk}G"}
@@ -178,14 +182,18 @@ def resources(pool: Pool) -> dict[str, str]:
         fewest = min((_gpus(kind, maker) for kind in kinds), default=0)
         if fewest:
             found[resource] = str(fewest)
-    fewest = min((kind.max_efa_interfaces for kind in kinds), default=0)
-    if pool.efa and fewest:
-        found["vpc.amazonaws.com/efa"] = str(fewest)
+    if efa is not None:
+        found["vpc.amazonaws.com/efa"] = str(efa.max_efa_interfaces)
     return found
 
 
 def _types(pool: Pool) -> list[catalog.InstanceType]:
-    return [kind for kind in map(catalog.instance, pool.instance_types) if kind is not None]
+    return [kind for kind in map(_instance, pool.instance_types) if kind is not None]
+
+
+@lru_cache(maxsize=512)
+def _instance(name: str) -> catalog.InstanceType | None:
+    return catalog.instance(name)
 
 
 def _gpus(kind: catalog.InstanceType, maker: str) -> int:

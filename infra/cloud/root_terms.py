@@ -42,7 +42,7 @@ def tag_of_address(address: str) -> str:
 def address_of_tag(value: str) -> str:
     """The Terraform address behind a value of the tag ``infra:address``; the inverse of :func:`tag_of_address`."""
     path, slash, key = value.partition("/")
-    return f'{path}["{key}"]' if slash else value
+    return f'{path}["{key}"]' if slash and "[" not in path else value
 
 
 def _literal(text: str) -> str:

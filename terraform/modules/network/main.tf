@@ -43,7 +43,9 @@ resource "aws_vpc" "this" {
 
 # Closed: whatever names no security group of its own can neither be reached nor reach out.
 resource "aws_default_security_group" "closed" {
-  vpc_id = aws_vpc.this.id
+  vpc_id  = aws_vpc.this.id
+  ingress = []
+  egress  = []
 
   tags = merge(local.tags, {
     "Name"          = "${var.cluster}-default-closed"

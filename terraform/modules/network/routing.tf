@@ -46,13 +46,18 @@ resource "aws_route_table" "public" {
   })
 }
 
+# A table without routes is another table: Terraform cannot tell "none" from "whatever is there" in one that had some.
+locals {
+  tables = { for zone in keys(local.zones) : zone => var.nat == "none" ? "${zone}-isolated" : zone }
+}
+
 resource "aws_route_table" "private" {
-  for_each = local.zones
+  for_each = { for zone, table in local.tables : table => zone }
 
   vpc_id = aws_vpc.this.id
 
   dynamic "route" {
-    for_each = var.nat == "none" ? [] : [var.nat == "one" ? local.nat_zones[0] : each.key]
+    for_each = var.nat == "none" ? [] : [var.nat == "one" ? local.nat_zones[0] : each.value]
 
     content {
       cidr_block     = "0.0.0.0/0"
@@ -77,7 +82,7 @@ resource "aws_route_table_association" "private" {
   for_each = local.zones
 
   subnet_id      = aws_subnet.private[each.key].id
-  route_table_id = aws_route_table.private[each.key].id
+  route_table_id = aws_route_table.private[local.tables[each.key]].id
 }
 
 # Data sets in S3 do not pass, and are not billed by, the NAT gateway.

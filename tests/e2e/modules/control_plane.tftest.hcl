@@ -1,0 +1,62 @@
+mock_provider "aws" {
+  mock_resource "aws_instance" {
+    defaults = {
+      private_ip = "10.40.0.10"
+    }
+  }
+
+  mock_resource "aws_lb" {
+    defaults = {
+      arn      = "arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/net/lab-api/0123456789abcdef"
+      dns_name = "lab-api.elb.us-west-2.amazonaws.com"
+    }
+  }
+
+  mock_resource "aws_lb_target_group" {
+    defaults = {
+      arn = "arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/lab-api/0123456789abcdef"
+    }
+  }
+}
+
+variables {
+  cluster          = "lab"
+  address          = "module.control_plane"
+  machines         = 3
+  image_id         = "ami-0123456789abcdef0"
+  instance_type    = "m5.large"
+  disk             = 100
+  vpc_id           = "vpc-0123456789abcdef0"
+  cidr             = "10.40.0.0/16"
+  subnets          = { "us-west-2b" = "subnet-b", "us-west-2a" = "subnet-a", "us-west-2c" = "subnet-c" }
+  api_from         = ["203.0.113.0/24"]
+  security_groups  = ["sg-00000001"]
+  instance_profile = "lab-us-west-2-control-plane"
+}
+
+run "three_machines_in_three_zones" {
+  assert {
+    condition     = length(distinct([for machine in aws_instance.this : machine.subnet_id])) == 3
+    error_message = "A zone that fails takes one machine."
+  }
+
+  assert {
+    condition     = aws_lb.api.internal && length(aws_lb_target_group_attachment.api) == 3
+    error_message = "The API is internal, and all machines serve it."
+  }
+
+  assert {
+    condition     = output.endpoint == "lab-api.elb.us-west-2.amazonaws.com:6443"
+    error_message = "The endpoint is the balancer's."
+  }
+}
+
+run "two_machines" {
+  command = plan
+
+  variables {
+    machines = 2
+  }
+
+  expect_failures = [var.machines]
+}

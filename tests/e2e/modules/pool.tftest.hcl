@@ -1,0 +1,178 @@
+mock_provider "aws" {
+  mock_resource "aws_launch_template" {
+    defaults = {
+      id             = "lt-0123456789abcdef0"
+      latest_version = 7
+    }
+  }
+
+  mock_data "aws_ec2_instance_type_offerings" {
+    defaults = {
+      instance_types = []
+    }
+  }
+}
+
+variables {
+  cluster          = "lab"
+  address          = "module.pool_gpu"
+  name             = "gpu"
+  profile          = "gpu"
+  image_id         = "ami-0123456789abcdef0"
+  instance_types   = ["p5.48xlarge"]
+  size             = { min = 1, desired = null, max = 4 }
+  capacity         = { kind = "on-demand", reservation = null, on_demand_base = 0 }
+  disk             = 100
+  subnets          = { "us-west-2b" = "subnet-b", "us-west-2a" = "subnet-a", "us-west-2c" = "subnet-c" }
+  security_groups  = ["sg-00000001"]
+  instance_profile = "lab-us-west-2-node"
+}
+
+run "one_type_on_demand" {
+  assert {
+    condition     = aws_autoscaling_group.this.launch_template[0].version == "7"
+    error_message = "The version of the template is its number."
+  }
+
+  assert {
+    condition     = length(aws_autoscaling_group.this.mixed_instances_policy) == 0
+    error_message = "One type bought one way needs no mixed-instances policy."
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.this.desired_capacity == 1 && !aws_autoscaling_group.this.protect_from_scale_in
+    error_message = "Without desired and autoscaler, the pool has its least size."
+  }
+
+  assert {
+    condition     = length(aws_autoscaling_group.this.vpc_zone_identifier) == 3
+    error_message = "All zones are used."
+  }
+
+  assert {
+    condition     = aws_launch_template.this.metadata_options[0].http_tokens == "required"
+    error_message = "IMDSv2 is required."
+  }
+}
+
+run "spot_of_several_types" {
+  variables {
+    instance_types = ["p3.16xlarge", "p3.8xlarge"]
+    capacity       = { kind = "spot", reservation = null, on_demand_base = 2 }
+    autoscaled     = true
+    size           = { min = 0, desired = 3, max = 4 }
+  }
+
+  assert {
+    condition = [
+      for override in aws_autoscaling_group.this.mixed_instances_policy[0].launch_template[0].override : override.instance_type
+    ] == ["p3.16xlarge", "p3.8xlarge"]
+    error_message = "The order of the types is kept."
+  }
+
+  assert {
+    condition = [
+      for policy in aws_autoscaling_group.this.mixed_instances_policy[0].instances_distribution :
+      [policy.on_demand_base_capacity, policy.on_demand_percentage_above_base_capacity]
+    ] == [[2, 0]]
+    error_message = "Two are bought on demand, the others are spot."
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.this.protect_from_scale_in && aws_autoscaling_group.this.capacity_rebalance
+    error_message = "The autoscaler alone ends machines; spot machines are replaced before they are taken away."
+  }
+}
+
+run "scale_from_zero" {
+  variables {
+    autoscaled = true
+    labels     = { "lab/queue" = "batch" }
+    taints     = { "gpu" = "yes:NoSchedule" }
+    resources  = { "nvidia.com/gpu" = "8" }
+  }
+
+  assert {
+    condition = {
+      for tag in aws_autoscaling_group.this.tag : tag.key => tag.value if startswith(tag.key, "k8s.io/")
+      } == {
+      "k8s.io/cluster-autoscaler/enabled"                                = "true"
+      "k8s.io/cluster-autoscaler/lab"                                    = "owned"
+      "k8s.io/cluster-autoscaler/node-template/label/lab/queue"          = "batch"
+      "k8s.io/cluster-autoscaler/node-template/taint/gpu"                = "yes:NoSchedule"
+      "k8s.io/cluster-autoscaler/node-template/resources/nvidia.com/gpu" = "8"
+    }
+    error_message = "An autoscaler must know what the machines would be."
+  }
+
+  assert {
+    condition     = !anytrue([for tag in aws_autoscaling_group.this.tag : tag.propagate_at_launch if tag.key == "infra:address"])
+    error_message = "A machine is not the group: it must not carry its address."
+  }
+}
+
+run "cluster_placement_where_the_type_is_offered" {
+  variables {
+    placement = "cluster"
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zone["us-west-2b"]
+    values = { instance_types = ["p5.48xlarge"] }
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.this.vpc_zone_identifier == toset(["subnet-b"])
+    error_message = "A cluster placement group lies in one zone, that has the type."
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.this.placement_group == "lab-gpu"
+    error_message = "The group is placed."
+  }
+}
+
+run "cluster_placement_where_nothing_is_known" {
+  variables {
+    placement = "cluster"
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.this.vpc_zone_identifier == toset(["subnet-a"])
+    error_message = "Without offers, the first zone."
+  }
+}
+
+run "reservation" {
+  variables {
+    capacity = { kind = "reservation", reservation = "cr-0123456789abcdef0", on_demand_base = 0 }
+  }
+
+  assert {
+    condition = one(
+      aws_launch_template.this.capacity_reservation_specification[0].capacity_reservation_target
+    ).capacity_reservation_id == "cr-0123456789abcdef0"
+    error_message = "The template targets the reservation."
+  }
+}
+
+run "reservation_of_two_types" {
+  command = plan
+
+  variables {
+    instance_types = ["p5.48xlarge", "p4d.24xlarge"]
+    capacity       = { kind = "reservation", reservation = "cr-0123456789abcdef0", on_demand_base = 0 }
+  }
+
+  expect_failures = [aws_launch_template.this]
+}
+
+run "no_subnet" {
+  command = plan
+
+  variables {
+    subnets = {}
+  }
+
+  expect_failures = [aws_launch_template.this]
+}
