@@ -133,3 +133,9 @@ def test_long_messages_are_cut() -> None:
     error = explain("Error: x\n\nUnsupported argument " + "y" * 5000)
     assert isinstance(error, ToolFailed)
     assert len(error.problems[0].what) <= 400
+
+
+def test_the_documentation_lists_every_entry() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    for entry in TABLE:
+        assert f"| `{entry.name}` | {entry.kind.__name__} |" in text

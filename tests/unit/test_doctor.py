@@ -339,3 +339,13 @@ def test_the_rules_get_live_data() -> None:
     assert types == {"us-west-2": {"m5.large"}}
     session = aws.session(Aws(regions=["us-west-2"], endpoint="http://127.0.0.1:9"))
     assert session.limits == aws.PATIENT
+
+
+def test_the_documentation_lists_every_check(account: dict[str, Any]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    env = {"TF_LOG": "1", "TF_CLI_ARGS": "x", "TF_CLI_CONFIG_FILE": "/nowhere", "HTTPS_PROXY": "http://x"}
+    machine = doctor_machine.examine(load(Path("cluster.yaml")).cluster, Path("cluster.yaml"), {"PATH": "", **env})
+    names = {check.name for check in [*machine, *examined()]} | {"expiry", "state", "lock", "file"}
+    assert len(names) > 18
+    for name in names:
+        assert f"`{name}`" in text, name
