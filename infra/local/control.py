@@ -139,7 +139,6 @@ def server_environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOTO_", "BOTO"))}
     kept.update(shield(), MOTO_DISABLE_GLOBAL_CORS="true", MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION="true")
     kept["MOTO_ENABLE_KEYPAIR_VALIDATION"] = "true"
-    kept["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # the modules attach AmazonSSMManagedInstanceCore
     here = Path(__file__).resolve().parents[2]
     if here.name not in ("site-packages", "dist-packages"):  # a checkout may be on sys.path by a relative name only
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [kept.get("PYTHONPATH", ""), str(here)]))

@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from infra.local.extensions import wrap
 
 
 def managed_policies() -> None:
-    """AWS's own managed policies, loaded at the first request that needs one (moto: all at the start, or none)."""
+    """AWS's own managed policies, each made when asked for (moto: none, or 1,582 with every reset, in 0.7 s)."""
     from moto.iam import models
-    from moto.iam.aws_managed_policies import aws_managed_policies_data
-
-    def load(self: Any) -> None:
-        if self.aws_managed_policies:
-            return
-        for name, data in json.loads(aws_managed_policies_data).items():
-            policy = models.AWSManagedPolicy.from_data(name, self.account_id, self.region_name, data)
-            self.aws_managed_policies.append(policy)
-            self.managed_policies[policy.arn] = policy
 
     for name in ("attach_role_policy", "get_policy", "get_policy_version", "attach_group_policy", "attach_user_policy"):
 
         @wrap(models.IAMBackend, name)
         def _(original: Any, self: Any, *args: Any, **kwargs: Any) -> Any:
-            if any(":iam::aws:policy/" in str(value) for value in [*args, *kwargs.values()]):
-                load(self)
+            for value in [*args, *kwargs.values()]:
+                if ":iam::aws:policy/" in str(value):
+                    _make(self, value)
             return original(self, *args, **kwargs)
 
     @wrap(models.IAMBackend, "list_policies")
     def _(original: Any, self: Any, marker: Any, max_items: Any, only_attached: Any, prefix: Any, scope: str) -> Any:
-        if scope != "Local":
-            load(self)
+        if scope != "Local" and not only_attached:
+            for arn in _documents(self.partition):
+                _make(self, arn)
         return original(self, marker, max_items, only_attached, prefix, scope)
+
+
+@cache
+def _documents(partition: str) -> dict[str, tuple[str, Any]]:
+    """arn -> name and moto's entry."""
+    from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+    entries = json.loads(aws_managed_policies_data)
+    return {f"arn:{partition}:iam::aws:policy{entry['Path']}{name}": (name, entry) for name, entry in entries.items()}
+
+
+def _make(backend: Any, arn: str) -> None:
+    from moto.iam.models import AWSManagedPolicy
+
+    known = _documents(backend.partition).get(arn)
+    if known is None or arn in backend.managed_policies:
+        return
+    name, entry = known
+    policy = AWSManagedPolicy.from_data(name, backend.account_id, backend.region_name, entry)
+    backend.aws_managed_policies.append(policy)
+    backend.managed_policies[arn] = policy
 
 
 PATCHES = (managed_policies,)
