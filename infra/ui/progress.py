@@ -82,6 +82,8 @@ class Board:
         with self.lock:
             busy = self.busy.setdefault(region, {})
             self.done.setdefault(region, 0)
+            if hook.get("action") == "read":
+                return
             if kind in ("apply_start", "refresh_start"):
                 busy[hook["resource"]["addr"]] = time.monotonic()
             elif kind in ("apply_complete", "apply_errored", "refresh_complete"):
@@ -113,7 +115,6 @@ def _live(command: str) -> Iterator[Sink]:
     from infra.ui.console import console
 
     board = Board(command)
-    lines = Lines(command)
 
     class View:
         def __rich__(self) -> Table:
@@ -124,8 +125,9 @@ def _live(command: str) -> Iterator[Sink]:
 
     def sink(region: str, event: dict[str, Any]) -> None:
         board(region, event)
-        if line(event, command):
-            lines(region, event)
+        if text := line(event, command):
+            # By the console, which knows where the live view stands; a plain print would write into it.
+            console().print(f"{region}  {text}", markup=False)
 
-    with Live(View(), console=console(), refresh_per_second=REFRESH_PER_SECOND, transient=True, redirect_stdout=True):
+    with Live(View(), console=console(), refresh_per_second=REFRESH_PER_SECOND, transient=True):
         yield sink
