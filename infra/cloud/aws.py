@@ -130,7 +130,9 @@ class Session:
     def _open(self) -> Any:
         with self._lock:
             if self._core is None:
-                self._core = _shielded() if self.local else _users(self.aws)
+                # A credential process may hang, and botocore would wait for it.
+                late = "the AWS credentials were not to be had in time"
+                self._core = _shielded() if self.local else within(IDENTITY_DEADLINE, late, lambda: _users(self.aws))
             return self._core
 
     def _make(self, service: str, region: str) -> Any:

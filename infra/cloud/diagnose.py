@@ -1,6 +1,6 @@
 """Terraform's, the provider's and AWS's messages in a user's words: what happened, why, and what to do.
 
-Pure: the entries are in :mod:`infra.cloud.refusals_engine` and :mod:`infra.cloud.refusals_aws`.
+Pure: the entries are in the modules ``infra.cloud.refusals_*``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from infra.cloud import refusals_aws, refusals_engine
+from infra.cloud import refusals_access, refusals_aws, refusals_engine
 from infra.cloud.refusal import Refusal
 from infra.errors import InfraError, Problem
 
@@ -119,7 +119,7 @@ def coded(code: str, message: str, text: str = "", *, profile: str = "", action:
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[Refusal, ...]:
-    return (*refusals_engine.TABLE, *refusals_aws.TABLE)
+    return (*refusals_engine.TABLE, *refusals_access.TABLE, *refusals_aws.TABLE)
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """What AWS, its provider and Terraform say when they refuse, as a table: how it is recognised, what it means,
-what to do. The entries are in :mod:`infra.cloud.refusals_engine` and :mod:`infra.cloud.refusals_aws`.
+what to do. The entries are in :mod:`infra.cloud.refusals_engine`,
+:mod:`infra.cloud.refusals_access` and :mod:`infra.cloud.refusals_aws`.
 
 An entry is recognised by an AWS error code, or by a pattern over the whole message (white space collapsed). Texts are
 templates over the pattern's named groups and over ``code``, ``message``, ``action``, ``profile`` (as an option:

@@ -63,7 +63,8 @@ def bad_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_importing_the_driver_is_free() -> None:
-    code = "import sys, infra.cloud.aws; print([m for m in ('boto3', 'botocore', 'pydantic', 'email.utils') if m in sys.modules])"
+    names = ("boto3", "botocore", "pydantic", "email.utils")
+    code = f"import sys, infra.cloud.aws; print([name for name in {names} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
 
@@ -169,6 +170,18 @@ def test_no_credentials_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         aws.session(Aws(regions=["us-west-2"])).client("sts")
     with pytest.raises(NoCredentials, match="there is no AWS profile lab"):
         aws.session(Aws(regions=["us-west-2"], profile="lab")).client("sts")
+
+
+def test_a_credential_process_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("[profile lab]\ncredential_process = /bin/sleep 3\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setattr(aws, "IDENTITY_DEADLINE", 0.3)
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match="not to be had in time"):
+        aws.session(Aws(regions=["us-west-2"], profile="lab")).client("ec2")
+    assert time.monotonic() - started < 2
 
 
 def test_the_account_guard() -> None:

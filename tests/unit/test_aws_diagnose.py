@@ -11,12 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.cloud import refusals_aws, refusals_engine
+from infra.cloud import refusals_access, refusals_aws, refusals_engine
 from infra.cloud.diagnose import coded, explain, recognise
 from infra.errors import InfraError, ToolFailed
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "data" / "refusals.yaml").read_text(encoding="utf-8"))
-TABLE = (*refusals_engine.TABLE, *refusals_aws.TABLE)
+TABLE = (*refusals_engine.TABLE, *refusals_access.TABLE, *refusals_aws.TABLE)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
