@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ GROUP_EXAMPLE = """\b
 Examples:
   infra local up              start it (does nothing when it runs)
   infra local status --json   where it is and what is in it
+  eval "$(infra local env)"   this shell's aws, terraform and boto3 then talk to it
   infra local down            stop it; everything in it is lost
 """
 
@@ -77,6 +79,34 @@ def down(as_json: bool) -> None:
         click.echo("The embedded AWS does not run.")
         return
     click.echo(f"The embedded AWS is stopped; {lost} {'resource' if lost == 1 else 'resources'} went with it.")
+
+
+@command.command("env", epilog='\b\nExample:\n  eval "$(infra local env)" && aws ec2 describe-vpcs')
+@click.option("--region", default="us-west-2", show_default=True, help="The region to set.")
+@json_option
+def env(region: str, as_json: bool) -> None:
+    """Print shell commands that make this shell's tools talk to the embedded AWS, and to nothing else.
+
+    Sets dummy credentials, the endpoint and Terraform's provider mirror, and puts the embedded terraform on PATH.
+    """
+    from infra.errors import LocalError
+    from infra.local import control, endpoint, engine, mirror
+
+    running = control.status()
+    if not running.running:
+        raise LocalError("the embedded AWS does not run", fix="infra local up")
+    variables = endpoint.credentials(region, running.url) | engine.engine_environment(mirror.cli_config())
+    unset = endpoint.leaking()
+    folder = str(engine.terraform_executable().parent) if engine.available() else ""
+    if as_json:
+        emit({"path": folder, "set": variables, "unset": unset})
+        return
+    for name in unset:
+        click.echo(f"unset {name}")
+    for name, value in sorted(variables.items()):
+        click.echo(f"export {name}={shlex.quote(value)}")
+    if folder:
+        click.echo(f'export PATH={shlex.quote(folder)}:"$PATH"')
 
 
 def _counts() -> dict[str, dict[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib.metadata
 import importlib.util
 import os
 import signal
@@ -22,6 +23,8 @@ from infra.local.record import Record
 
 PORT = 45366
 """Tried first, so that the endpoint in a rendered project stays the same; any free port when it is taken."""
+
+MOTO = "5.2.5"
 
 READY_DEADLINE = 30.0
 LOCK_DEADLINE = 60.0
@@ -178,6 +181,7 @@ def _status(running: Record, fresh: bool = False) -> Status:
 
 
 def _require() -> None:
+    """LocalError unless the extra is installed, with the very moto that our patches are written for."""
     missing = [name for name in ("moto", "flask", "werkzeug") if importlib.util.find_spec(name) is None]
     if missing:
         raise LocalError(
@@ -185,6 +189,14 @@ def _require() -> None:
             where=sys.executable,
             why=f"no package {', '.join(missing)}",
             fix=MISSING_FIX,
+        )
+    found = importlib.metadata.version("moto")
+    if found != MOTO:
+        raise LocalError(
+            f"the embedded AWS needs moto {MOTO}",
+            where=sys.executable,
+            why=f"moto {found} is installed",
+            fix=f"{MISSING_FIX}   (or: pip install 'moto[server]=={MOTO}')",
         )
 
 

@@ -20,8 +20,18 @@ def environment(region: str, url: str, base: Mapping[str, str] | None = None) ->
     ``base`` (default: ours) without anything AWS reads, then dummy credentials, the region and the endpoint, and
     configuration files that are empty: no profile, token, role or instance metadata of the user can leak in.
     """
-    kept = {k: v for k, v in (os.environ if base is None else base).items() if not k.startswith(("AWS_", "BOTO"))}
-    return kept | credentials(region, url)
+    given = os.environ if base is None else base
+    return {name: value for name, value in given.items() if not _is_aws(name)} | credentials(region, url)
+
+
+def leaking(base: Mapping[str, str] | None = None) -> list[str]:
+    """The variables of ``base`` that must be unset because ``credentials`` does not set them, sorted."""
+    given = os.environ if base is None else base
+    return sorted(name for name in given if _is_aws(name) and name not in credentials("", ""))
+
+
+def _is_aws(name: str) -> bool:
+    return name.startswith(("AWS_", "BOTO"))
 
 
 def credentials(region: str, url: str) -> dict[str, str]:

@@ -23,8 +23,9 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(tmp_path: Path, session_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "aws"
+    monkeypatch.setenv("XDG_CACHE_HOME", session_environment["XDG_CACHE_HOME"])
     monkeypatch.setenv("INFRA_LOCAL_DIR", str(folder))
     yield folder
     control.down()
@@ -145,5 +146,9 @@ def test_the_command_line(place: Path) -> None:
     assert status["running"] is True
     assert status["resources"] == {}
     assert "It is empty" in infra("status")
+    lines = infra("env", "--region", "eu-west-1").splitlines()
+    assert f"export AWS_ENDPOINT_URL={up['url']}" in lines
+    assert "export AWS_REGION=eu-west-1" in lines
+    assert json.loads(infra("env", "--json"))["set"]["AWS_ENDPOINT_URL"] == up["url"]
     assert json.loads(infra("down", "--json")) == {"lost": 0, "pid": up["pid"], "stopped": True}
     assert "does not run" in infra("status")

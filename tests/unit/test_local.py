@@ -72,6 +72,10 @@ class TestEndpoint:
         assert env["AWS_CONFIG_FILE"] == env["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
         assert env["AWS_REGION"] == env["AWS_DEFAULT_REGION"] == "eu-west-1"
 
+    def test_what_must_be_unset(self) -> None:
+        user = {"AWS_PROFILE": "prod", "AWS_REGION": "x", "AWS_SESSION_TOKEN": "t", "HOME": "/"}
+        assert endpoint.leaking(user) == ["AWS_PROFILE", "AWS_SESSION_TOKEN"]
+
     def test_every_service_has_the_same_endpoint(self) -> None:
         assert endpoint.endpoints("u", ["ec2", "s3"]) == {"ec2": "u", "s3": "u"}
         assert "ec2" in endpoint.endpoints("u")
@@ -187,6 +191,13 @@ class TestControl:
         with pytest.raises(LocalError) as error:
             control.up()
         assert "pip install 'infra[local]'" in error.value.text()
+
+    def test_another_moto_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(control.importlib.metadata, "version", lambda name: "5.3.0")
+        with pytest.raises(LocalError) as error:
+            control.up()
+        assert "5.3.0" in error.value.text()
+        assert control.MOTO in error.value.text()
 
     def test_a_state_folder_that_cannot_be_written(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (home / "file").write_text("")
