@@ -7,7 +7,7 @@ from typing import Literal
 Kind = Literal["aws", "local", "metal"]
 
 _TITLES = {
-    "aws": "GPU machines in AWS. Nothing runs until you apply; then, with these sizes, one small machine and a NAT gateway.",
+    "aws": "GPU machines in AWS. Nothing runs until you apply: then one small machine and a NAT gateway.",
     "local": "On the embedded AWS: real Terraform, nothing spent, no account needed. Without `endpoint` it is for AWS.",
     "metal": "Physical machines only: no cloud, no account.",
 }
