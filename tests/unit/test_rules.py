@@ -238,12 +238,12 @@ def test_live_types_take_the_place_of_the_shipped_ones(tmp_path: Path) -> None:
 
 
 def test_very_many_problems_of_one_rule(tmp_path: Path) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     found = problems(tmp_path, "metal: {a: {profile: cpu, hosts: ['box-[1-4999]', 'box-[1-4999]']}}")
     twice = [item for item in found if item.rule == "host-name-twice"]
     assert len(twice) == 50
     assert twice[-1].what.startswith("4949 more problems like this")
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_derived_names_fit() -> None:

@@ -233,7 +233,7 @@ def test_a_thousand_pools(tmp_path: Path) -> None:
     path.write_text(HEAD + text + "".join(f"  pool-{n}: {pool}\n" for n in range(1000)))
     best = 9.0
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         assert len(load(path).cluster.pools) == 1000
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     assert best < 0.5
