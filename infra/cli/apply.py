@@ -10,13 +10,14 @@ import click
 from infra.cli.common import emit, region_option, spec_options
 
 if TYPE_CHECKING:
+    from infra.cloud.site import Site
     from infra.plan.model import Plan
     from infra.spec.load import Loaded
 
 EPILOG = """\b
 Examples:
   infra apply                 apply the saved plan; without one, plan and ask
-  infra apply --yes           plan and apply without asking
+  infra apply --yes           plan and apply without asking, unless something would be lost for good
   infra apply --only pools.gpu --region us-west-2
 """
 
@@ -26,8 +27,15 @@ Examples:
 @region_option
 @click.option("--only", multiple=True, metavar="PART", help="Only this part, such as pools.gpu; may be given again.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--lose-data", is_flag=True, help="With --yes: go on even when something would be lost for good.")
 def command(
-    file: Path, endpoint: str | None, as_json: bool, regions: tuple[str, ...], only: tuple[str, ...], yes: bool
+    file: Path,
+    endpoint: str | None,
+    as_json: bool,
+    regions: tuple[str, ...],
+    only: tuple[str, ...],
+    yes: bool,
+    lose_data: bool,
 ) -> int:
     """Do exactly what the saved plan says; refuse a stale one.
 
@@ -51,17 +59,14 @@ def command(
                 where=str(site.work.plan),
                 fix="make the plan you want: infra plan with the same options, then infra apply",
             )
-        made = plan is None
-        if plan is None:
-            plan = flow.plan_site(site, flow.Options(regions=regions, only=only), warnings, as_json)
-        if not (plan.empty and made) and made and not as_json:
-            _show(plan)
-        if made and not plan.empty:
-            _ask(plan, yes)
-        if plan.empty and made:
-            planning.forget(site)
+        if plan is not None:
+            flow.apply_site(site, plan, as_json, check=True)
         else:
-            flow.apply_site(site, plan, as_json, check=not made)
+            plan = flow.plan_site(site, flow.Options(regions=regions, only=only), warnings, as_json)
+            if not plan.empty:
+                _agree(site, plan, yes, lose_data, as_json)
+                flow.apply_site(site, plan, as_json, check=False)
+            planning.forget(site)
     return _done(plan, as_json, loaded)
 
 
@@ -69,17 +74,31 @@ def _same_parts(plan: Plan, only: tuple[str, ...], regions: tuple[str, ...]) -> 
     return plan.only == only and {item.region for item in plan.regions} == set(regions)
 
 
-def _show(plan: Plan) -> None:
+def _agree(site: Site, plan: Plan, yes: bool, lose_data: bool, as_json: bool) -> None:
+    """Show the plan that was just made, and ask. A plan that was not agreed to is not left to be applied later."""
+    from infra.cloud import planning
+    from infra.errors import Refused
     from infra.ui import plan_view
 
-    plan_view.show(plan)
+    if not as_json:
+        plan_view.show(plan)
+    try:
+        _ask(plan, yes, lose_data)
+    except Refused:
+        planning.forget(site)
+        raise
 
 
-def _ask(plan: Plan, yes: bool) -> None:
-    """Ask a person; without one, only ``--yes`` goes on."""
-    from infra.errors import Refused
+def _ask(plan: Plan, yes: bool, lose_data: bool) -> None:
+    """Ask a person; without one, only ``--yes`` goes on, and what cannot be undone needs a word more."""
+    from infra.errors import Problem, Refused
     from infra.ui.console import interactive
 
+    if yes and plan.irreversible and not lose_data:
+        head = "--yes does not cover what cannot be undone"
+        first = Problem(head, fix="look at infra plan, then infra apply; or add --lose-data")
+        lost = [Problem(f"{change.title}: {change.irreversible}") for change in plan.irreversible]
+        raise Refused(head, problems=[first, *lost])
     if yes:
         return
     if not interactive():

@@ -79,7 +79,9 @@ def _change(item: dict[str, Any], gone: bool) -> Change | None:
     reasons = [GONE] if gone and action == "create" else _reasons(item, action)
     if change.get("importing"):
         reasons = [f"adopted: it exists as {change['importing'].get('id')}", *reasons]
-    lost = HOLDS_DATA.get(item["type"], "") if action in ("delete", "replace") else ""
+    # What was never finished holds nothing yet.
+    unfinished = item.get("action_reason") == "replace_because_tainted"
+    lost = HOLDS_DATA.get(item["type"], "") if action in ("delete", "replace") and not unfinished else ""
     return Change(item["address"], item["type"], action, title(item["address"]), tuple(reasons), lost)
 
 

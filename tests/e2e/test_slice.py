@@ -83,3 +83,16 @@ def test_a_wrong_region_and_a_wrong_part_are_named(infra: Infra) -> None:
     assert "us-west-2" in infra("plan", "--region", "us-east-1", code=1).err
     assert "did you mean pools.cpu?" in infra("plan", "--only", "pools.cpi", code=1).err
     assert infra("plan", "--only", "pools.cpi", "--json", code=1).json["error"]["kind"] == "UsageError"
+
+
+def test_yes_does_not_cover_what_cannot_be_undone(infra: Infra) -> None:
+    with_host = SLICE + "hosts:\n  dev: {profile: cpu, instance_type: m5.large}\n"
+    infra.write(with_host)
+    infra("apply", "--yes")
+    infra.write(SLICE)
+    refused = infra("apply", "--yes", code=1)
+    assert "everything on its disk is lost" in refused.err
+    assert "--lose-data" in refused.err
+    infra("apply", code=1)  # what was refused was not left behind as a saved plan
+    infra("apply", "--yes", "--lose-data")
+    assert "no changes" in infra("plan").out
