@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -269,17 +270,22 @@ def register_environment(environment: Mapping[str, str] | None = None) -> None:
                 _register(urlsplit(value).password)
 
 
-_SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "PASSWD", "CREDENTIAL", "PRIVATE_KEY", "API_KEY", "APIKEY")
-_NOT_SECRET = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+# Not every name with TOKEN in it: TOKENIZERS_PARALLELISM is none, and a _FILE or _PATH is only where a secret is.
+_SECRET_NAME = re.compile(
+    r"^TF_TOKEN_|(?:^|_)(?:SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|(?:SECRET|PRIVATE|API|ACCESS)_?KEY)$"
+    r"|SECRET_ACCESS_KEY|^TF_VAR_.*(?:SECRET|TOKEN|PASSWORD|KEY)",
+    re.IGNORECASE,
+)
+_SHORT_WORD = 8
 
 
 def _secret_name(name: str) -> bool:
-    upper = name.upper()
-    return upper not in _NOT_SECRET and any(word in upper for word in _SECRET_WORDS)
+    return _SECRET_NAME.search(name) is not None
 
 
 def _register(value: str | None) -> None:
-    if value and value != DUMMY:
+    # A short plain word is no secret worth the name, and blotting it out would spoil what Terraform says.
+    if value and value != DUMMY and not (value.isalpha() and len(value) < _SHORT_WORD):
         for form in (value, quote(value, safe="")):
             SECRETS.add(form)
 

@@ -1,4 +1,4 @@
-"""What AWS says of what is wanted: capacity, quotas, things that are there or in use. See :mod:`infra.cloud.refusal`."""
+"""What AWS says of what is wanted: capacity, quotas, things there or in use. See :mod:`infra.cloud.refusal`."""
 
 from __future__ import annotations
 
