@@ -84,6 +84,21 @@ def open_site(loaded: Loaded) -> Site:
     return Site(loaded, work, engine, line, env)
 
 
+def look_site(loaded: Loaded) -> Site:
+    """A site to look from: no engine is chosen, nothing is started, no Terraform can be run.
+
+    Its ``session`` raises LocalError when the embedded AWS does not run.
+    """
+    wanted = needs_aws(loaded)
+    aws.register_environment()
+    url = wanted.endpoint
+    if wanted.endpoint == LOCAL:
+        from infra.local import control
+
+        url = control.status().url or None
+    return Site(loaded, Work.of(loaded.cluster, loaded.path), Engine((), "none", "", ""), online(url), {})
+
+
 def _local(home: str) -> tuple[ProviderLine, dict[str, str]]:
     from infra.local import control, endpoint, mirror
 
