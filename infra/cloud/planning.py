@@ -138,8 +138,9 @@ def plan_project(
         looked = recovery.Looked(run(out, request.destroy))
     outcome = looked.outcome
     base = RegionPlan(region, file=files.digest(path.read_bytes()), leftovers=looked.leftovers)
-    if not outcome.changes and not outcome.drift and not looked.leftovers:
-        # Reading a plan back costs a start of the provider: with nothing in it there is nothing to read.
+    if not outcome.changes and not looked.leftovers:
+        # Reading a plan back costs a start of the provider: with nothing in it there is nothing to read. What drifted
+        # and calls for no change is for `infra drift`.
         same = costs.of_raw_state(known.read(site, region).raw, region)
         return replace(base, before=same.sum, after=same.sum, full=same.full)
     shown = looked.shown or terraform.show(Path(out))
