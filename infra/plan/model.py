@@ -49,6 +49,7 @@ class Change:
 
     ``address`` is Terraform's; ``title`` is the same in the words of cluster.yaml ("pool gpu: Auto Scaling group").
     ``reasons`` are short sentences, the attributes that move first. ``irreversible`` says what would be lost, or "".
+    ``about`` is what the thing is, in a few words, or "": ``1 to 50 × c5.9xlarge, spot``.
     """
 
     address: str
@@ -59,6 +60,7 @@ class Change:
     irreversible: str = ""
     before: Cost = Cost()
     after: Cost = Cost()
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

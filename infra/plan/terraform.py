@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from infra.plan.about import about
 from infra.plan.differences import differences, empty
 from infra.plan.drift import GONE
 from infra.plan.drift import drift as drift  # of a plan's JSON too
@@ -49,8 +50,20 @@ _WORLD = ("actions", "before", "after", "after_unknown", "importing")
 def changes(shown: dict[str, Any]) -> list[Change]:
     """Every resource that the plan would touch, in Terraform's order."""
     gone = {item["address"] for item in shown.get("resource_drift", []) if item["change"]["actions"] == ["delete"]}
-    found = [_change(item, item["address"] in gone) for item in shown.get("resource_changes", [])]
+    items = shown.get("resource_changes", [])
+    templates = {_home(item): _values(item) for item in items if item["type"] == "aws_launch_template"}
+    found = [_change(item, item["address"] in gone, templates.get(_home(item), {})) for item in items]
     return [change for change in found if change is not None]
+
+
+def _home(item: dict[str, Any]) -> str:
+    """The module call that a resource is in."""
+    return str(item["address"]).rpartition(f"{item['type']}.")[0]
+
+
+def _values(item: dict[str, Any]) -> dict[str, Any]:
+    """What a resource becomes, or was when it goes."""
+    return item["change"].get("after") or item["change"].get("before") or {}
 
 
 def world(shown: dict[str, Any]) -> dict[str, str]:
@@ -69,7 +82,7 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _change(item: dict[str, Any], gone: bool) -> Change | None:
+def _change(item: dict[str, Any], gone: bool, template: dict[str, Any]) -> Change | None:
     change = item["change"]
     action = _ACTIONS.get(tuple(change["actions"]))
     if change.get("importing") and action is None:
@@ -82,7 +95,8 @@ def _change(item: dict[str, Any], gone: bool) -> Change | None:
     # What was never finished holds nothing yet.
     unfinished = item.get("action_reason") == "replace_because_tainted"
     lost = HOLDS_DATA.get(item["type"], "") if action in ("delete", "replace") and not unfinished else ""
-    return Change(item["address"], item["type"], action, title(item["address"]), tuple(reasons), lost)
+    said = about(item["type"], _values(item), template)
+    return Change(item["address"], item["type"], action, title(item["address"]), tuple(reasons), lost, about=said)
 
 
 def _reasons(item: dict[str, Any], action: Action) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from infra.plan.model import ACTIONS, Change, Cost, Machine, Plan, RegionPlan, total
-from infra.plan.words import part
-from infra.ui import money
+from infra.plan.model import ACTIONS, Action, Cost, Machine, Plan, RegionPlan, total
+from infra.ui import money, plan_rows
 from infra.ui.console import console
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-", "import": "=", "read": "<", "forget": "."}
 COLOURS = {"create": "green", "update": "yellow", "replace": "magenta", "delete": "red", "import": "cyan"}
-FOLD = 3  # so many equal small things of one part become one line
+FOLD = 3  # of a group of equal machines, so many are named
 
 
 def show(plan: Plan, details: bool = False) -> None:
@@ -22,6 +22,9 @@ def show(plan: Plan, details: bool = False) -> None:
     from rich.markup import escape
 
     out = console()
+    if plan.as_of:
+        name = plan.spec_file.rpartition("/")[2]
+        out.print(f"[bold]the way back[/] to {escape(name)}: what it says, and not what the file says today")
     for problem in plan.warnings:
         out.print("[yellow]warning[/]:", escape(f"{problem['where']}: {problem['what']}"))
         if problem["fix"]:
@@ -42,7 +45,7 @@ def _region(plan: Plan, region: RegionPlan, details: bool) -> None:
     if region.empty:
         out.print(f"[bold]{region.region}[/]: no changes")
     else:
-        out.print(_table(region, details))
+        out.print(_table(plan, region, details))
     for text in region.limits:
         out.print("  [yellow]not emulated[/]:", escape(text))
     if region.drift:
@@ -51,24 +54,34 @@ def _region(plan: Plan, region: RegionPlan, details: bool) -> None:
         )
 
 
-def _table(region: RegionPlan, details: bool) -> Table:
+def _table(plan: Plan, region: RegionPlan, details: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"{region.region}", title_justify="left", title_style="bold", expand=False, box=None)
+    table = Table(title=_head(region), title_justify="left", title_style="bold", expand=False, box=None)
     for name in ("", "what", "why", "$/h"):
         table.add_column(name, overflow="fold", justify="right" if name == "$/h" else "left")
-    for group in _groups(region.changes, details):
+    for group in plan_rows.rows(region.changes, details):
         first = group[0]
         red = "bold red" if any(change.irreversible for change in group) else COLOURS.get(first.action, "")
-        why = "; ".join(first.reasons)
-        if first.irreversible:
-            why = f"IRREVERSIBLE: {first.irreversible}. {why}"
+        why = plan_rows.why(group, plan.destroy)
         cost = _cost_cell(total(change.before for change in group), total(change.after for change in group))
         table.add_row(
-            Text(SIGNS[first.action], red), Text(_label(group), red), Text(why, red if first.irreversible else ""), cost
+            Text(SIGNS[first.action], red),
+            Text(plan_rows.label(group), red),
+            Text(why, red if first.irreversible else ""),
+            cost,
         )
     return table
+
+
+def _head(region: RegionPlan) -> str:
+    return f"{region.region}: {', '.join(counts(region.count))}, {_cost_cell(region.before, region.after) or '$0.00'}/h"
+
+
+def counts(count: Callable[[Action], int]) -> list[str]:
+    """``2 to create``, for each action of which there is any."""
+    return [f"{count(action)} to {action}" for action in ACTIONS if count(action) and action != "read"]
 
 
 def _machines(plan: Plan) -> Table:
@@ -96,28 +109,6 @@ def _machines(plan: Plan) -> Table:
     return table
 
 
-def _groups(changes: tuple[Change, ...], details: bool) -> list[list[Change]]:
-    """Equal small changes of one part of cluster.yaml are folded to one line; what matters keeps its own."""
-    groups: dict[tuple[str, ...], list[Change]] = {}
-    for index, change in enumerate(changes):
-        own = details or change.irreversible or change.action not in ("create", "delete")
-        key = (str(index),) if own else (part(change.address), change.type, change.action, *change.reasons)
-        groups.setdefault(key, []).append(change)
-    found = []
-    for group in groups.values():
-        found += [group] if len(group) >= FOLD else [[change] for change in group]
-    return sorted(found, key=lambda group: part(group[0].address))
-
-
-def _label(group: list[Change]) -> str:
-    first = group[0]
-    if len(group) == 1:
-        return first.title or first.address
-    from infra.plan.words import kind
-
-    return f"{part(first.address)}: {len(group)} × {kind(first.type)}"
-
-
 def _cost_cell(before: Cost, after: Cost) -> str:
     if before == after:
         return "" if not after.known and not after.unknown else money.hourly(after)
@@ -130,9 +121,10 @@ def _summary(plan: Plan) -> None:
     from rich.markup import escape
 
     out = console()
-    counts = [f"{plan.count(action)} to {action}" for action in ACTIONS if plan.count(action) and action != "read"]
     before, after = total(item.before for item in plan.regions), total(item.after for item in plan.regions)
-    what = ", ".join(counts) or ("no changes" if plan.regions else f"{len(plan.machines)} physical machines, no cloud")
+    what = ", ".join(counts(plan.count)) or (
+        "no changes" if plan.regions else f"{len(plan.machines)} physical machines, no cloud"
+    )
     out.print(f"\n[bold]{plan.cluster}[/]: {what}")
     if not plan.regions:
         return
