@@ -39,9 +39,12 @@ def region_blocks(cidr: str, count: int) -> list[str]:
 
 
 def carve(vpc: str, zones: int) -> RegionAddresses:
-    """Private subnets in the lower half (large), public ones in the upper half (small): room for 6 zones each."""
+    """Private subnets in the lower half (large), public ones in the upper half (small): room for 6 zones each.
+
+    Up to four zones the parts are of one size, so that a zone more does not move the subnets that are there.
+    """
     net = ipaddress.ip_network(vpc)
-    step = max(zones - 1, 1).bit_length() if zones > 1 else 0
+    step = 2 if zones <= 4 else 3
     low, high = net.subnets(prefixlen_diff=1)
     private = list(low.subnets(prefixlen_diff=step))[:zones]
     public = list(high.subnets(prefixlen_diff=3))[:zones]

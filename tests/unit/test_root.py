@@ -230,6 +230,13 @@ def test_an_existing_network_is_only_looked_up() -> None:
     }
 
 
+def test_a_zone_more_moves_no_subnet() -> None:
+    carved = [build(network={"zones": zones})["module"]["network"]["private_cidrs"] for zones in (1, 2, 3, 4)]
+    assert [networks[0] for networks in carved] == [carved[0][0]] * 4
+    assert carved[3][:3] == carved[2]
+    assert carved[2][:2] == carved[1]
+
+
 def test_images_are_looked_up_once_for_all_pools_of_an_os_and_architecture() -> None:
     pool = {"profile": "cpu", "size": 1}
     pools = {f"p{n}": {**pool, "instance_types": ["m7g.large" if n % 2 else "m5.large"]} for n in range(6)}

@@ -1,8 +1,13 @@
+data "aws_partition" "current" {}
+
 locals {
   tags = {
     "infra:cluster"    = var.cluster
     "infra:managed-by" = "infra"
   }
+
+  # Put together here, so that a plan shows the policy even while the bucket changes.
+  arn = "arn:${data.aws_partition.current.partition}:s3:::${var.bucket}"
 
   kept_days = 30 # of a replaced or deleted object
   part_days = 7  # of an upload that was never completed
@@ -120,7 +125,7 @@ data "aws_iam_policy_document" "this" {
     sid       = "OnlyTLS"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [aws_s3_bucket.this.arn, "${aws_s3_bucket.this.arn}/*"]
+    resources = [local.arn, "${local.arn}/*"]
 
     principals {
       type        = "*"

@@ -17,7 +17,7 @@ locals {
 }
 
 resource "aws_autoscaling_group" "this" {
-  name                = local.name
+  name                = local.group
   vpc_zone_identifier = local.subnets
   placement_group     = var.placement == null ? null : aws_placement_group.this[var.placement].name
 

@@ -8,6 +8,9 @@ locals {
     "infra:profile"    = var.profile
   }
 
+  # Machines neither enter nor leave a placement group: another placement is another group of machines, and another name.
+  group = var.placement == null ? local.name : "${local.name}.${var.placement}"
+
   machine_tags = merge(local.tags, { "Name" = local.name })
 
   # One type bought one way needs no mixed-instances policy, and capacity blocks do not go with one.
@@ -39,11 +42,11 @@ data "aws_ec2_instance_type_offerings" "zone" {
 resource "aws_placement_group" "this" {
   for_each = toset(var.placement == null ? [] : [var.placement])
 
-  name     = local.name
+  name     = local.group
   strategy = each.key
 
   tags = merge(local.tags, {
-    "Name"          = local.name
+    "Name"          = local.group
     "infra:address" = "${var.address}.aws_placement_group.this/${each.key}"
   })
 }

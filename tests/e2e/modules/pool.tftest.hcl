@@ -127,8 +127,13 @@ run "cluster_placement_where_the_type_is_offered" {
   }
 
   assert {
-    condition     = aws_autoscaling_group.this.placement_group == "lab-gpu"
+    condition     = aws_autoscaling_group.this.placement_group == "lab-gpu.cluster"
     error_message = "The group is placed."
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.this.name == "lab-gpu.cluster"
+    error_message = "Another placement replaces the group."
   }
 }
 
