@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import files
-from infra.cloud import planning, records, recovery, remote_records, rescue, restart
+from infra.cloud import adoption, planning, records, recovery, remote_records, rescue, restart
 from infra.cloud.planning import PLAN_FILE, RegionSink, Request
 from infra.cloud.records import Record
 from infra.cloud.site import Site
@@ -151,15 +151,15 @@ def _all(regions: list[RegionPlan], work: Callable[[RegionPlan], None]) -> list[
 def _apply_region(site: Site, region: RegionPlan, sink: RegionSink | None, note: Callable[..., None]) -> None:
     note(region.region, status="running")
     terraform = site.terraform(region.region)
-    adopted = recovery.adopted(region)
+    adopted = adoption.adopting(region)
     try:
         rescue.keep(terraform.folder)
-        removed = recovery.remove(site, region)
+        removed = adoption.remove(site, region)
         outcome = terraform.apply(Path(PLAN_FILE), None if sink is None else lambda event: sink(region.region, event))
     except InfraError as error:
         stopped = isinstance(error, Interrupted)
         note(region.region, status="interrupted" if stopped else "failed", problems=[p.data() for p in error.problems])
         raise
-    recovery.forget(site, region.region)
+    adoption.forget(site, region.region)
     facts = {"adopted": adopted, "removed": removed}
     note(region.region, status="done", **outcome.summary, **{key: value for key, value in facts.items() if value})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from infra import files
-from infra.cloud import costs, known, modules, recovery, remote_state, rescue, restart, root
+from infra.cloud import adoption, costs, known, modules, recovery, remote_state, rescue, restart, root
 from infra.cloud.adopt import Rules
 from infra.cloud.site import Site
 from infra.cloud.terraform import Event, Outcome
@@ -133,9 +133,9 @@ def plan_project(
         return terraform.plan(Path(file), emit, targets=targets, destroy=destroy)
 
     if rules := request.rules.get(region):
-        looked = recovery.look(site, region, rules, run, out, destroy=request.destroy, whole=not targets)
+        looked = adoption.look(site, region, rules, run, out, destroy=request.destroy, whole=not targets)
     else:
-        looked = recovery.Looked(run(out, request.destroy))
+        looked = adoption.Looked(run(out, request.destroy))
     outcome = looked.outcome
     base = RegionPlan(region, file=files.digest(path.read_bytes()), leftovers=looked.leftovers)
     if not outcome.changes and not looked.leftovers:

@@ -91,6 +91,12 @@ def before_init(folder: Path) -> None:
         shutil.rmtree(ready.parent, ignore_errors=True)  # only copies of what init fetches again
 
 
+def tidy(folder: Path) -> None:
+    """Remove the output of a Terraform that went on after we were killed; it has ended, and its state says it all."""
+    for end in (".out", ".err"):
+        (folder / f"apply{end}").unlink(missing_ok=True)
+
+
 def _raw(path: Path) -> bytes:
     try:
         return path.read_bytes()

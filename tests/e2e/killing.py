@@ -147,10 +147,14 @@ class Server:
 
 @dataclass
 class Trap:
-    """Kills a run at its n-th changing request: before it is done, or when it is done and nobody knows yet."""
+    """Kills a run at its n-th changing request (0: never): before it is done, or when it is done and nobody knows yet.
 
-    at: int
-    after: bool
+    With ``delay`` it kills so many seconds after the first one.
+    """
+
+    at: int = 0
+    after: bool = False
+    delay: float = 0
     run: Run | None = None
     seen: list[Call] = field(default_factory=list)
     sprung: Call | None = None
@@ -162,12 +166,14 @@ class Trap:
             with self._lock:
                 self.seen.append(call)
                 due = not self.after and len(self.seen) == self.at
-            if due:
+            if due and self.delay:
+                threading.Timer(self.delay, self._spring, [call]).start()
+            elif due:
                 self._spring(call)
         return False
 
     def answered(self, call: Call) -> None:
-        if self.after and changes_something(call) and len(self.seen) >= self.at:
+        if self.after and self.at and changes_something(call) and len(self.seen) >= self.at:
             with self._lock:
                 due = self.sprung is None
                 self.sprung = self.sprung or call
@@ -178,6 +184,12 @@ class Trap:
         self.sprung = call
         if self.run is not None:
             kill(self.run.mark)
+
+    def __str__(self) -> str:
+        if self.delay:
+            return f"{self.delay:.2f} s after the first change"
+        what = (self.sprung.action or f"{self.sprung.method} {self.sprung.path}") if self.sprung else "never"
+        return f"{'after' if self.after else 'before'} change {self.at} ({what})"
 
 
 @contextlib.contextmanager
