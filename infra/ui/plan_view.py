@@ -128,7 +128,8 @@ def _summary(plan: Plan) -> None:
     out.print(f"\n[bold]{plan.cluster}[/]: {what}")
     if not plan.regions:
         return
-    out.print(f"cost: {money.both(before, after)}   [dim]list prices of {plan.prices_date}[/]")
+    cost = money.both(before, after) if before != after else f"{money.hourly(after)}/h ({money.monthly(after)}/month)"
+    out.print(f"cost: {cost}   [dim]list prices of {plan.prices_date}[/]")
     full = total(item.full for item in plan.regions)
     if full.known > after.known:
         out.print(f"  up to {money.hourly(full)}/h when every pool has grown to its max", markup=False)
