@@ -71,8 +71,9 @@ def _filled_in(difference: Difference, context: Context) -> bool:
     return unwritten and difference.kind == "changed" and _nothing(difference.before)
 
 
-def _was_empty(difference: Difference, context: Context) -> bool:
-    return empty(difference.before)
+def _taken(difference: Difference, context: Context) -> bool:
+    own = ("association_id", "instance", "network_interface", "private_dns", "private_ip", "public_dns")
+    return difference.name in own and empty(difference.before)
 
 
 def _autoscaled(difference: Difference, context: Context) -> bool:
@@ -106,7 +107,7 @@ TABLE: tuple[Noise, ...] = (
     Noise("*", "*", "the same, in another order", _reordered),
     Noise("*", "*", "the same document, written differently", _respelled),
     Noise("*", "*", "filled in by AWS, and not ours to set", _filled_in),
-    Noise("aws_eip", "*", "filled in when the address is taken", _was_empty),
+    Noise("aws_eip", "*", "filled in when the address is taken", _taken),
     Noise("aws_launch_template", "latest_version", "counts the versions; what a version says is compared by itself"),
     Noise("aws_launch_template", "default_version", "groups name their version; what it says is compared by itself"),
     Noise("aws_autoscaling_group", "desired_capacity", "the autoscaler sets it", _autoscaled),
