@@ -129,11 +129,13 @@ def _usage(error: click.ClickException) -> InfraError:
 
 
 def _fail(error: InfraError, arguments: Sequence[str]) -> int:
+    from infra.proc import SECRETS
+
     if "--json" in arguments:
         import json
 
         body = {"error": {"kind": error.kind, "problems": [problem.data() for problem in error.problems]}}
-        click.echo(json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False))
+        click.echo(SECRETS.redact(json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False)))
     else:
-        click.echo(error.text(), err=True)
+        click.echo(SECRETS.redact(error.text()), err=True)
     return error.exit_code

@@ -62,7 +62,7 @@ def _group_size(url: str, size: int) -> None:
         region_name="us-west-2",
         endpoint_url=url,
         aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106
+        aws_secret_access_key="test",
     )
     group = client.describe_auto_scaling_groups()["AutoScalingGroups"][0]
     client.update_auto_scaling_group(AutoScalingGroupName=group["AutoScalingGroupName"], MaxSize=size)
