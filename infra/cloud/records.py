@@ -142,7 +142,7 @@ def _record(data: Any) -> Record | None:
 def pick(found: Sequence[Record], number: str, where: str) -> Record:
     """The record with that number. Raises UsageError when there is none."""
     for record in found:
-        if number.isdigit() and record.number == int(number):
+        if number.isdecimal() and record.number == int(number):
             return record
     have = ", ".join(str(record.number) for record in found[-10:])
     raise UsageError(
@@ -165,4 +165,4 @@ def unfinished(work: Work) -> list[Record]:
 
 
 def _paths(work: Work) -> list[Path]:
-    return sorted(path for path in work.records.glob("*.json") if path.stem.isdigit())
+    return sorted(path for path in work.records.glob("*.json") if path.stem.isdecimal())

@@ -28,7 +28,7 @@ class Bucket:
     def numbers(self) -> list[int]:
         """The numbers that are taken, in order."""
         found = [key.rpartition("/")[2].removesuffix(".json") for key in self._keys()]
-        return sorted(int(name) for name in found if name.isdigit())
+        return sorted(int(name) for name in found if name.isdecimal())
 
     def claim(self, number: int, data: dict[str, Any]) -> bool:
         """Write a new record; False when somebody has written one of that number."""
