@@ -23,6 +23,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "moto_ec2_templates",
         "moto_ec2_launch",
         "moto_ec2_interfaces",
+        "moto_ec2_endpoints",
     ),
     "iam": ("moto_iam",),
     "efs": ("moto_efs",),

@@ -527,6 +527,29 @@ class TestSmallThings:
         assert "AssociationId" not in ec2.describe_addresses()["Addresses"][0]
         assert not [r for r in inventory.resources() if r.type in ("aws_network_interface", "aws_nat_gateway")]
 
+    def test_an_endpoints_routes_follow_its_tables(self, aws: Aws) -> None:
+        ec2 = aws("ec2")
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        first, second, third = (ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"] for _ in "abc")
+        asked = {"VpcId": vpc, "ServiceName": f"com.amazonaws.{REGION}.s3", "RouteTableIds": [first, second]}
+        endpoint = ec2.create_vpc_endpoint(**asked)["VpcEndpoint"]["VpcEndpointId"]
+
+        def routed() -> set[str]:
+            tables = ec2.describe_route_tables()["RouteTables"]
+            return {t["RouteTableId"] for t in tables if endpoint in [r.get("GatewayId") for r in t["Routes"]]}
+
+        assert routed() == {first, second}
+        ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=[third], RemoveRouteTableIds=[first])
+        assert routed() == {second, third}
+        with pytest.raises(ClientError) as error:
+            ec2.modify_vpc_endpoint(VpcEndpointId=endpoint, AddRouteTableIds=["rtb-0", first])
+        assert code(error) == "InvalidRouteTableID.NotFound"
+        assert routed() == {second, third}
+        ec2.delete_route_table(RouteTableId=second)
+        ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
+        assert routed() == set()
+        assert not [r for r in inventory.resources() if r.type == "aws_vpc_endpoint"]
+
     def test_dhcp_options_keep_their_tags(self, aws: Aws) -> None:
         made = aws("ec2").create_dhcp_options(
             DhcpConfigurations=[{"Key": "domain-name", "Values": ["x"]}],
