@@ -79,3 +79,8 @@ def title(address: str) -> str:
     extra += [key[1]] if key else []
     said = f" {' '.join(extra)}" if extra else ""
     return f"{part(address)}: {kind(names[0])}{said}"
+
+
+def many(count: int, name: str) -> str:
+    """``1 subnet``, ``3 subnets``."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from infra.plan.words import many
 from infra.ui.console import console
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def holdings(found: Sequence[Holding]) -> None:
 def holds(item: Holding) -> str:
     """``1,204 objects and versions, 3.4 GB``; ``a disk of 100 GB``; ``empty``."""
     if item.kind == "pool":
-        return "a machine and its disk" if item.objects == 1 else f"{item.objects} machines and their disks"
+        count = item.objects or 0
+        return f"{many(count, 'machine')} and {'its disk' if count == 1 else 'their disks'}"
     if item.kind == "disk":
         return f"a disk of {size(item.bytes or 0)}"
     if item.bytes is None:
@@ -65,7 +67,7 @@ def size(count: int) -> str:
 def left(found: Sequence[Left], stays: Sequence[str], plan: Plan) -> None:
     """What every region still has; silent about regions of which only a part was to go."""
     out = console()
-    out.print(f"\n[bold]{plan.cluster}[/]: destroyed {plan.count('delete')} resources")
+    out.print(f"\n[bold]{plan.cluster}[/]: destroyed {many(plan.count('delete'), 'resource')}")
     for region in found:
         names = [*region.resources, *region.unknown]
         if not names:

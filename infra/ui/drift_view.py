@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infra.plan.words import many
 from infra.ui.console import console
 
 if TYPE_CHECKING:
@@ -19,7 +20,11 @@ def show(found: Drift) -> None:
     out = console()
     for region in found.regions:
         if region.empty:
-            said = f"no drift in {_things(region.resources)}" if region.resources else "nothing was applied here yet"
+            said = (
+                f"no drift in {many(region.resources, 'resource')}"
+                if region.resources
+                else "nothing was applied here yet"
+            )
             out.print(f"[bold]{region.region}[/]: {said}")
         else:
             out.print(_table(region))
@@ -61,7 +66,3 @@ def _summary(found: Drift) -> str:
         "unknown to the state": sum(len(region.unknown) for region in found.regions),
     }
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no drift"
-
-
-def _things(count: int) -> str:
-    return f"{count} resource{'' if count == 1 else 's'}"

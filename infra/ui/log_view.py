@@ -61,7 +61,8 @@ def one(record: Record) -> None:
     for name, value in facts.items():
         out.print(f"  {name:13}{value}", markup=False)
     for name, region in record.regions.items():
-        out.print(f"  {name:13}{region.get('status', '')} {said(region)}".rstrip(), markup=False)
+        status = str(region.get("status", ""))
+        out.print(f"  {name:13}{status}{'' if said(region) == status else f': {said(region)}'}", markup=False)
     for problem in record.errors:
         where = f"{problem.get('where')}: " if problem.get("where") else ""
         out.print(f"[red]{escape(problem.get('level', 'error'))}[/]: {escape(where + problem.get('what', ''))}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from infra.plan.words import many
 from infra.ui import money
 from infra.ui.console import console
 from infra.ui.destroy_view import size
@@ -51,7 +52,7 @@ def _table(region: RegionStatus) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    head = f"{region.region}  {region.resources} resources, {money.hourly(region.cost)}/h"
+    head = f"{region.region}  {many(region.resources, 'resource')}, {money.hourly(region.cost)}/h"
     table = Table(title=head, title_justify="left", title_style="bold", expand=False, box=None)
     for name in ("part", "state", "what", "id"):
         table.add_column(name, overflow="fold")
@@ -84,7 +85,7 @@ def facts(part: Part) -> str:
 
 def _network(said: Mapping[str, Any]) -> Sequence[str]:
     own = "the lab's own VPC" if said.get("existing") else "VPC"
-    return [f"{own} {said['cidr']}", f"{said['subnets']} subnets in {said['zones']} zones"]
+    return [f"{own} {said['cidr']}", f"{many(said['subnets'], 'subnet')} in {many(said['zones'], 'zone')}"]
 
 
 def _nat(said: Mapping[str, Any]) -> Sequence[str]:

@@ -15,7 +15,11 @@ LAB = SLICE + f"storage:\n  results: {{s3: {{bucket: {BUCKET}}}, mount: /results
 
 def _left(infra: Infra) -> dict[str, int]:
     """Resources in the embedded AWS, by type."""
-    return dict(infra("local", "status", "--json").json["resources"])
+    found: dict[str, int] = {}
+    for counts in infra("local", "status", "--json").json["resources"].values():
+        for kind, count in counts.items():
+            found[kind] = found.get(kind, 0) + count
+    return found
 
 
 def test_nothing_there(infra: Infra) -> None:
@@ -37,10 +41,11 @@ def test_only_the_clusters_name_destroys(infra: Infra) -> None:
     assert infra("destroy", "--yes-i-mean", "yes", "--json", code=1).json["error"]["kind"] == "Refused"
     assert _left(infra) == before
     # A destroy that was not confirmed leaves no plan that infra apply would carry out.
-    assert "nobody is there to say yes" in infra("apply", code=1).err or "no changes" in infra("apply").out
+    assert "no changes" in infra("apply").out
     assert _left(infra) == before
 
     storage = Hand(infra).client("s3")
+    storage.delete_bucket_policy(Bucket=BUCKET)  # it allows TLS alone, which the embedded AWS has not
     storage.put_object(Bucket=BUCKET, Key="a", Body=b"12345")
     storage.put_object(Bucket=BUCKET, Key="a", Body=b"123456")
     storage.delete_object(Bucket=BUCKET, Key="a")
