@@ -30,7 +30,7 @@ def command(file: Path, endpoint: str | None, as_json: bool, regions: tuple[str,
 
     A lock whose owner lives on this machine is not released. Exit code 0: nothing is locked any more; 1: an error.
     """
-    from infra.cloud import locks
+    from infra.cloud import locks, recovery
     from infra.cloud.planning import wanted_regions
     from infra.cloud.site import open_site
     from infra.spec.load import load
@@ -54,6 +54,8 @@ def command(file: Path, endpoint: str | None, as_json: bool, regions: tuple[str,
     _ask(found, yes)
     for lock in found:
         locks.release(lock, site.cluster, session, force)
+        if lock.kind == "s3":  # its owner may have made something that it did not live to record
+            recovery.mark(site, lock.region, lock.created.isoformat() if lock.created else None)
     if as_json:
         emit({"locks": [{**lock.data(), "released": True} for lock in found]})
     else:

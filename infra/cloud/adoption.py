@@ -6,7 +6,9 @@ after the next good apply. What no plan knows is a deletion in the plan, done by
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,10 +17,11 @@ from infra import files
 from infra.cloud import adopt, aws_find
 from infra.cloud.adopt import Create, Found, Id, Match, Rules
 from infra.cloud.aws_find import Inventory, Search
-from infra.cloud.terraform import Outcome
+from infra.cloud.terraform import EventSink, Outcome
 from infra.errors import InfraError, Interrupted
 from infra.plan.model import Change, Leftover, RegionPlan
 from infra.plan.terraform import HOLDS_DATA
+from infra.plan.words import title
 
 if TYPE_CHECKING:
     from infra.cloud.site import Site
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 FILE = "adopt.tf.json"
 LOOK_FILE = "adopt.tfplan"
 ROUNDS = 4  # a mount target is recognised once its file system and subnet are
-WHY = "left over: an unfinished apply made it and nothing in cluster.yaml stands for it"
+WHY = "left over: an unfinished apply made it and no state knows it"
 
 
 class Run(Protocol):
@@ -61,9 +64,10 @@ def look(site: Site, region: str, rules: Rules, run: Run, out: str, *, destroy: 
         looking.plan(LOOK_FILE)
         match = looking.match()
         rest = adopt.leftovers(looking.inventory.found, looking.taken, rules, everything=True)
+        named = {item.key: f"{title(address)} {item.id}" for address, item in match.imports.items()}
         remove = adopt.in_order({item.key: item for item in (*rest.remove, *match.imports.values())}.values())
         looking.say(match, rest.kept)
-        return Looked(run(out, True), _leftovers(remove))
+        return Looked(run(out, True), _leftovers(remove, named))
     if not (whole and looking.plan_by_tags(out)):
         looking.plan(out)
     match = looking.match()
@@ -143,8 +147,8 @@ class _Looking:
         self.site.notes += [f"{self.region}: {text}" for text in texts]
 
 
-def _leftovers(items: Sequence[Found]) -> tuple[Leftover, ...]:
-    return tuple(Leftover(item.type, item.id, item.title) for item in items)
+def _leftovers(items: Sequence[Found], named: Mapping[Id, str] | None = None) -> tuple[Leftover, ...]:
+    return tuple(Leftover(item.type, item.id, (named or {}).get(item.key, item.title)) for item in items)
 
 
 def _names(wanted: Sequence[Create]) -> dict[str, list[str]]:
@@ -159,13 +163,18 @@ def _names(wanted: Sequence[Create]) -> dict[str, list[str]]:
 
 def _change(item: Leftover) -> Change:
     return Change(
-        address=f"{item.type}.{item.id}",
+        address=_address(item),
         type=item.type,
         action="delete",
         title=item.title,
         reasons=(WHY,),
         irreversible=HOLDS_DATA.get(item.type, ""),
     )
+
+
+def _address(item: Leftover) -> str:
+    """It has none in Terraform; this one cannot be mistaken for one that has."""
+    return f"{item.type}.{item.id}"
 
 
 def _kept(item: Found) -> str:
@@ -175,9 +184,12 @@ def _kept(item: Found) -> str:
     )
 
 
-def remove(site: Site, plan: RegionPlan) -> list[str]:
-    """Remove what the plan says is left over; what was removed. Each is looked at once more: it must still be there,
-    be the cluster's, and unknown to the state."""
+def remove(site: Site, plan: RegionPlan, on_event: EventSink | None = None) -> list[str]:
+    """Remove what the plan says is left over; what was removed, in words.
+
+    Each is looked at once more: it must still be there, be the cluster's, and unknown to the state. ``on_event`` gets
+    events as Terraform's.
+    """
     from infra.cloud import known
     from infra.cloud.aws_remove import Remover
 
@@ -194,9 +206,27 @@ def remove(site: Site, plan: RegionPlan) -> list[str]:
     gone = []
     for item in plan.leftovers:
         if item.key in there and item.key not in ours:
-            remover.remove(item.type, item.id)
+            if site.cancel.asked:
+                raise Interrupted(
+                    f"stopped before {item.title} was removed", where=plan.region, fix="run the same command again"
+                )
+            with _told(item, on_event or (lambda event: None)):
+                remover.remove(item.type, item.id)
             gone.append(item.title)
     return gone
+
+
+@contextlib.contextmanager
+def _told(item: Leftover, sink: EventSink) -> Iterator[None]:
+    began = time.monotonic()
+    hook = {"resource": {"addr": _address(item)}, "action": "delete"}
+    sink({"type": "apply_start", "hook": hook})
+    try:
+        yield
+    except InfraError:
+        sink({"type": "apply_errored", "hook": {**hook, "elapsed_seconds": int(time.monotonic() - began)}})
+        raise
+    sink({"type": "apply_complete", "hook": {**hook, "elapsed_seconds": int(time.monotonic() - began)}})
 
 
 def adopting(plan: RegionPlan) -> list[str]:

@@ -152,10 +152,11 @@ def _apply_region(site: Site, region: RegionPlan, sink: RegionSink | None, note:
     note(region.region, status="running")
     terraform = site.terraform(region.region)
     adopted = adoption.adopting(region)
+    emit = None if sink is None else lambda event: sink(region.region, event)
     try:
         rescue.keep(terraform.folder)
-        removed = adoption.remove(site, region)
-        outcome = terraform.apply(Path(PLAN_FILE), None if sink is None else lambda event: sink(region.region, event))
+        removed = adoption.remove(site, region, emit)
+        outcome = terraform.apply(Path(PLAN_FILE), emit)
     except InfraError as error:
         stopped = isinstance(error, Interrupted)
         note(region.region, status="interrupted" if stopped else "failed", problems=[p.data() for p in error.problems])
