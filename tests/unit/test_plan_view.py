@@ -97,7 +97,14 @@ METAL = tuple(
     )
     for number in range(1, 9)
 )
-WARNING = {"where": "cluster.yaml:3", "what": "spot can be taken away", "fix": "say on-demand", "level": "warning"}
+WARNING = {
+    "level": "warning",
+    "rule": "spot",
+    "where": "cluster.yaml:3",
+    "what": "spot can be taken away",
+    "why": "",
+    "fix": "say on-demand",
+}
 
 PLANS = {
     "first": plan(FIRST),
