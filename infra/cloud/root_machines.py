@@ -45,6 +45,7 @@ def _pool(cluster: Cluster, name: str, pool: Pool, line: ProviderLine) -> dict[s
             "on_demand_base": pool.capacity.on_demand_base,
         },
         "placement": pool.placement,
+        "zone": pool.zone,
         "disk": pool.disk,
         "subnets": Ref(f"module.network.{pool.subnets}_subnets"),
         "public": pool.subnets == "public",

@@ -5,8 +5,9 @@ from __future__ import annotations
 # Words that other tools use for what is written otherwise here.
 SYNONYMS = {
     "ami": "profiles.<name>.image",
+    "availability_zone": "pools.<name>.zone",
     "availability_zones": "network.zones",
-    "az": "network.zones",
+    "az": "pools.<name>.zone",
     "azs": "network.zones",
     "desired_capacity": "pools.<name>.size.desired",
     "driver_version": "profiles.<name>.nvidia.driver",
@@ -75,4 +76,5 @@ KEY_EXAMPLES = {
     "ssh_from": "ssh_from: [203.0.113.0/24]",
     "version": 'version: "1.36"',
     "vpc": "vpc: {id: vpc-0123456789abcdef0}",
+    "zone": "zone: us-east-2b",
 }

@@ -20,6 +20,7 @@ from infra.spec.scalars import (
     RunListItem,
     UserName,
     Version,
+    ZoneName,
     plain,
 )
 
@@ -129,10 +130,15 @@ class Pool(Model):
     profile: Name = Field(description="one of the profiles")
     instance_types: list[InstanceTypeName] = Field(min_length=1, description="in order of preference")
     regions: list[RegionName] = Field([], description="left out: the home region")
+    zone: ZoneName | None = Field(
+        None,
+        description="the only zone of its machines: a reservation's, such as us-east-2b; left out: all that are used",
+    )
     size: Size
     capacity: Capacity = Capacity()
     placement: Literal["cluster", "spread", "partition"] | None = Field(
-        None, description="placement group: cluster for the fastest network, in one zone"
+        None,
+        description="placement group: cluster for the fastest network, in one zone",
     )
     efa: bool = Field(False, description="Elastic Fabric Adapter on every card that has one")
     disk: Gigabytes = Field(100, description="root disk, encrypted: 100GB, 1TB")

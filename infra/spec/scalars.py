@@ -73,6 +73,10 @@ _NAME = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
 _NAME_WORDS = "a name is lower-case letters, digits and dashes; it begins with a letter and does not end with a dash"
 Name = Annotated[str, _pattern(_NAME, _NAME_WORDS, 32)]
 RegionName = Annotated[str, _pattern(REGION, "an AWS region, such as us-west-2")]
+ZoneName = Annotated[
+    str,
+    _pattern(r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$", "an availability zone is a region and a letter, such as us-east-2b"),
+]
 InstanceTypeName = Annotated[str, _pattern(r"^[a-z0-9-]+\.[a-z0-9-]+$", "an EC2 instance type, such as g4dn.xlarge")]
 MountPoint = Annotated[
     str, _pattern(r"^/[A-Za-z0-9._/-]*$", "an absolute path of letters, digits, dots, dashes and underscores")

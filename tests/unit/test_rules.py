@@ -159,6 +159,16 @@ CASES = {
         "reservation-regions",
         "pools: {cpu: {capacity: {reservation: cr-01234567}}, gpu: {capacity: {reservation: cr-01234567}}}",
     ),
+    "a zone in several regions": (
+        "zone-region",
+        "aws: {regions: [us-west-2, us-east-1]}\npools: {cpu: {zone: us-west-2a, regions: [us-west-2, us-east-1]}}",
+    ),
+    "spread in one zone": ("spread-room", "pools: {cpu: {placement: spread, zone: us-west-2a, size: {max: 8}}}"),
+    "a block in two subnets that exist": (
+        "reservation-zone",
+        "network: {existing: {us-west-2: {vpc: {id: vpc-1}, private: {ids: [subnet-1, subnet-2]}}}}\n"
+        "pools: {cpu: {capacity: {block: cr-01234567}}}",
+    ),
     "efa types differ": (
         "efa-supported",
         "pools: {gpu: {instance_types: [p4d.24xlarge, p5.48xlarge], efa: true, placement: cluster}}",
@@ -196,6 +206,19 @@ FINE = {
     "home may be mounted over": ("mount-", "storage: {a: {efs: {}, mount: /home}}"),
     "scratch below var": ("mount-", "storage: {a: {efs: {}, mount: /var/scratch}}"),
     "a retired type has no zones to ask for": ("instance-type-zones", "pools: {gpu: {instance_types: [p3.8xlarge]}}"),
+    "one zone is the reservation's": (
+        "reservation-zone",
+        "network: {zones: 1}\npools: {cpu: {capacity: {reservation: cr-01234567}}}",
+    ),
+    "an existing network has its own zones": (
+        "zone-",
+        "network: {zones: 1, existing: {us-west-2: {vpc: {id: vpc-1}, private: {ids: [subnet-1]}}}}\n"
+        "pools: {cpu: {zone: us-west-2c, capacity: {reservation: cr-01234567}}}",
+    ),
+    "a zone of a region that is not known": (
+        "zone-",
+        "aws: {regions: [xx-north-1]}\npools: {cpu: {zone: xx-north-1c, instance_types: [p3.8xlarge]}}",
+    ),
     "some spot on demand": (
         "spot-scarce",
         "pools: {gpu: {instance_types: [p5.48xlarge], capacity: {spot: true, on_demand_base: 1}}}",

@@ -34,7 +34,7 @@ def test_warnings_of_the_labs() -> None:
     found = {lab.stem: [problem.rule for problem in read(lab)[1]] for lab in LABS.glob("*.yaml")}
     assert found == {
         "research-lab": ["instance-type-current", "desired-autoscaled", "efs-regions"],
-        "training-cluster": ["control-plane-zones"],
+        "training-cluster": ["reservation-zone", "control-plane-zones"],
         "two-boxes": [],
     }
 

@@ -24,9 +24,9 @@ def test_a_clean_file(capsys: pytest.CaptureFixture[str]) -> None:
 def test_warnings_do_not_fail_but_strictly(capsys: pytest.CaptureFixture[str]) -> None:
     lab = str(LABS / "training-cluster.yaml")
     assert run(["validate", "-f", lab]) == 0
-    assert "(1 warning)" in capsys.readouterr().out
+    assert "(2 warnings)" in capsys.readouterr().out
     assert run(["validate", "-f", lab, "--strict"]) == 1
-    assert "is not valid: 1 warning; --strict makes warnings errors" in capsys.readouterr().out
+    assert "is not valid: 2 warnings; --strict makes warnings errors" in capsys.readouterr().out
 
 
 def test_errors_come_first(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,7 +72,7 @@ def test_asks_the_account(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     lab = str(LABS / "training-cluster.yaml")
     assert run(["validate", "-f", lab, "--account", "--json"]) == 0
     rules = [problem["rule"] for problem in json.loads(capsys.readouterr().out)["problems"]]
-    assert rules == ["quota-enough", "control-plane-zones"]
+    assert rules == ["quota-enough", "reservation-zone", "control-plane-zones"]
     assert run(["validate", "-f", lab, "--account", "--endpoint", "local"]) == 0
     assert run(["validate", "-f", str(LABS / "two-boxes.yaml"), "--account"]) == 0
     assert asked == ["train"]

@@ -22,6 +22,7 @@ from infra.spec.rules import (
     network,
     references,
     storage,
+    zones,
 )
 from infra.spec.rules.base import Context, Rule
 
@@ -34,6 +35,7 @@ THEMES: dict[str, tuple[type[Rule], ...]] = {
     "Network": network.RULES,
     "Instance types and placement": instances.RULES,
     "Capacity": capacity.RULES,
+    "Zones of a pool": zones.RULES,
     "GPUs": gpu.RULES,
     "Storage": storage.RULES,
     "Kubernetes": kubernetes.RULES,

@@ -203,13 +203,14 @@ class SpreadRoom(Rule):
 
     def check(self, ctx: Context) -> Iterator[Problem]:
         for name, pool in ctx.cluster.pools.items():
-            room = 7 * ctx.cluster.network.zones
+            zones = 1 if pool.zone else ctx.cluster.network.zones
+            room = 7 * zones
             if pool.placement == "spread" and pool.size.max > room:
                 yield self.found(
                     ctx,
                     ("pools", name, "size", "max"),
                     f"the pool {name} may have {pool.size.max} machines, each on hardware of its own",
-                    f"a spread placement group takes 7 in each zone: {room} in {ctx.cluster.network.zones}",
+                    f"a spread placement group takes 7 in each zone: {room} in {zones}",
                     f"write: max: {room}; or placement: partition",
                 )
 

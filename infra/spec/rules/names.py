@@ -121,6 +121,35 @@ class BucketTwice(Rule):
             first.setdefault(bucket, loc)
 
 
+class BucketRoom(Rule):
+    name = "bucket-room"
+    level = "error"
+    summary = "A bucket of several regions has room for their names: the further ones add -<region> to it."
+    passes = (
+        "aws: {regions: [us-west-2, us-east-1]}\n"
+        "storage: {results: {s3: {bucket: example-results}, mount: /results, regions: [us-west-2, us-east-1]}}"
+    )
+    fails = (
+        "aws: {regions: [us-west-2, us-east-1]}\n"
+        f"storage: {{results: {{s3: {{bucket: example-{'results' * 7}}}, mount: /r, regions: [us-west-2, us-east-1]}}}}"
+    )
+
+    def check(self, ctx: Context) -> Iterator[Problem]:
+        for name, storage in ctx.cluster.storage.items():
+            further = ctx.cluster.storage_regions(storage)[1:]
+            if storage.s3 is None or not further:
+                continue
+            longest = f"{storage.s3.bucket}-{max(further, key=len)}"
+            if len(longest) > _BUCKET:
+                yield self.found(
+                    ctx,
+                    ("storage", name, "s3", "bucket"),
+                    f"the bucket name {longest!r} has {len(longest)} characters",
+                    f"S3 takes {_BUCKET}; the bucket of each region but the first ends with the region's name",
+                    f"shorten it to {len(storage.s3.bucket) - len(longest) + _BUCKET} characters",
+                )
+
+
 def buckets(ctx: Context) -> Iterator[tuple[Loc, str]]:
     if ctx.cluster.state.s3:
         yield ("state", "s3", "bucket"), ctx.cluster.state.s3.bucket
@@ -150,6 +179,7 @@ def bucket_problem(name: str) -> str:
 
 _PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_BUCKET = 63  # characters of a bucket's name
 _TAG_KEY = 128 - len("k8s.io/cluster-autoscaler/node-template/label/")
 _MAX_TAGS = 50 - 14  # of 50 tags on a group, so many are ours
 
@@ -271,6 +301,7 @@ RULES = (
     BucketName,
     BucketDots,
     BucketTwice,
+    BucketRoom,
     LabelSyntax,
     LabelReserved,
     LabelRoom,

@@ -17,14 +17,18 @@ locals {
   mixed    = var.capacity.kind == "spot" || length(var.instance_types) > 1 && var.capacity.kind == "on-demand"
   reserved = contains(["reservation", "block"], var.capacity.kind)
 
-  # A cluster placement group lies in one zone: the first whose offer has the type.
+  # A reservation lies in one zone, which the pool names. So does a cluster placement group: the zone named, or the first
+  # whose offer has the type.
   zones   = sort(keys(var.subnets))
+  search  = var.placement == "cluster" && var.zone == null
   offered = [for zone in local.zones : zone if length(try(data.aws_ec2_instance_type_offerings.zone[zone].instance_types, ["any"])) > 0]
-  subnets = var.placement == "cluster" ? [var.subnets[concat(local.offered, local.zones)[0]]] : values(var.subnets)
+  first   = [for place, zone in concat(local.offered, local.zones) : zone if place == 0]
+  used    = var.zone != null ? [for zone in local.zones : zone if zone == var.zone] : local.search ? local.first : local.zones
+  subnets = [for zone in local.used : var.subnets[zone]]
 }
 
 data "aws_ec2_instance_type_offerings" "zone" {
-  for_each = var.placement == "cluster" ? toset(local.zones) : toset([])
+  for_each = local.search ? toset(local.zones) : toset([])
 
   location_type = "availability-zone"
 

@@ -106,5 +106,10 @@ resource "aws_launch_template" "this" {
       condition     = length(var.subnets) > 0
       error_message = "pools.${var.name}: there is no such subnet; with subnets public, network.existing must name public ones."
     }
+
+    precondition {
+      condition     = var.zone == null || length(local.subnets) > 0
+      error_message = "pools.${var.name}: there is no subnet in ${coalesce(var.zone, "its zone")}, only in: ${join(", ", local.zones)}."
+    }
   }
 }

@@ -73,6 +73,12 @@ variable "placement" {
   default     = null
 }
 
+variable "zone" {
+  description = "The only availability zone of the machines, or null for all that have a subnet"
+  type        = string
+  default     = null
+}
+
 variable "disk" {
   description = "Size of the root disk in GB"
   type        = number

@@ -148,6 +148,33 @@ run "cluster_placement_where_nothing_is_known" {
   }
 }
 
+run "the_zone_that_is_named" {
+  variables {
+    placement = "cluster"
+    zone      = "us-west-2c"
+  }
+
+  assert {
+    condition     = aws_autoscaling_group.this.vpc_zone_identifier == toset(["subnet-c"])
+    error_message = "The zone that is named is the only one, whatever is offered in others."
+  }
+
+  assert {
+    condition     = length(data.aws_ec2_instance_type_offerings.zone) == 0
+    error_message = "Nobody asks for offers when the zone is named."
+  }
+}
+
+run "a_zone_without_subnet" {
+  command = plan
+
+  variables {
+    zone = "us-west-2d"
+  }
+
+  expect_failures = [aws_launch_template.this]
+}
+
 run "reservation" {
   variables {
     capacity = { kind = "reservation", reservation = "cr-0123456789abcdef0", on_demand_base = 0 }
