@@ -206,6 +206,9 @@ def element(value: Any) -> str:
         return _rule(value)
     if {"key", "value"} <= value.keys():
         return f"{short(value['key'])}={short(value['value'])}"
+    if {"Effect", "Action"} <= value.keys():
+        name = f" ({value['Sid']})" if value.get("Sid") else ""
+        return f"{value['Effect']} {short(value['Action'])}{name}"
     said = {key: item for key, item in value.items() if not empty(item) and item is not False}
     if "cidr_block" in said and "gateway_id" in value and len(said) == 2:
         return f"{said.pop('cidr_block')} via {short(next(iter(said.values())))}"

@@ -81,6 +81,10 @@ def _autoscaled(difference: Difference, context: Context) -> bool:
     return any(isinstance(tag, dict) and str(tag.get("key", "")).startswith(AUTOSCALER) for tag in tags)
 
 
+def _stopped(difference: Difference, context: Context) -> bool:
+    return context.after.get("instance_state") not in (None, "running")
+
+
 def _beside(kind: str) -> Test:
     return lambda difference, context: kind in context.kinds
 
@@ -115,6 +119,7 @@ TABLE: tuple[Noise, ...] = (
     Noise("aws_autoscaling_group", "warm_pool_size", "counts machines"),
     Noise("aws_instance", "public_ip", "AWS gives another address at each start"),
     Noise("aws_instance", "public_dns", "AWS gives another name at each start"),
+    Noise("aws_instance", "associate_public_ip_address", "a stopped machine has no public address", _stopped),
     Noise("aws_instance", "*volume_id", "follows from what is attached"),
     Noise("aws_efs_file_system", "size_in_bytes*", "grows and shrinks with use"),
     Noise("aws_efs_file_system", "number_of_mount_targets", "counts resources that are looked at by themselves"),

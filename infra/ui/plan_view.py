@@ -46,7 +46,7 @@ def _region(plan: Plan, region: RegionPlan, details: bool) -> None:
         out.print(f"[bold]{region.region}[/]: no changes")
     else:
         out.print(_table(plan, region, details))
-    for text in region.limits:
+    for text in region.limits if not plan.destroy else ():
         out.print("  [yellow]not emulated[/]:", escape(text))
     if region.drift:
         out.print(
@@ -137,5 +137,5 @@ def _summary(plan: Plan) -> None:
         out.print(f"  ? no price known for: {', '.join(after.unknown)}", markup=False)
     if after.usage:
         out.print(f"  plus what is paid by use: {', '.join(after.usage)}", markup=False)
-    for change in plan.irreversible:
+    for change in plan.irreversible if not plan.destroy else ():  # a destroy lists what holds data by itself
         out.print("[bold red]IRREVERSIBLE[/]", escape(f"{change.title}: {change.irreversible}"))

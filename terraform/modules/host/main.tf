@@ -46,8 +46,9 @@ resource "aws_instance" "this" {
   })
 
   # People work on these machines. A newer image or another key is no reason to throw one away: a running machine is
-  # brought up to date where it stands, and replaced when somebody asks for it.
+  # brought up to date where it stands, and replaced when somebody asks for it. A stopped machine has no public
+  # address for as long as it is stopped; that is no reason either.
   lifecycle {
-    ignore_changes = [ami, key_name, user_data]
+    ignore_changes = [ami, associate_public_ip_address, key_name, user_data]
   }
 }
