@@ -26,6 +26,9 @@ from tests.e2e import embedded
 from tests.e2e.faulty_aws import Call, FaultyAws
 
 MARK = "LAB_TEST_MARK"
+Id = tuple[str, str]
+"""Terraform's type and id of a thing."""
+
 ENGINES = ("terraform", "tofu", "terraform.py")
 
 
@@ -140,7 +143,7 @@ class Server:
         found: Any = answer["resources"]
         return [dict(item) for item in found]
 
-    def asked_for(self) -> set[tuple[str, str]]:
+    def asked_for(self) -> set[Id]:
         """What somebody asked for: not what AWS made on behalf of something else."""
         return {(item["type"], item["id"]) for item in self.resources() if not item["owner"]}
 
@@ -202,13 +205,16 @@ def door(infra: Infra, trap: Trap) -> Iterator[FaultyAws]:
         yield faulty
 
 
-def state_ids(folder: Path) -> set[tuple[str, str]]:
-    """Everything that a local state knows: (type, id)."""
+def state_ids(folder: Path) -> set[Id]:
+    """Everything that a local state knows."""
     path = folder / "terraform.tfstate"
-    data = json.loads(path.read_text()) if path.is_file() and path.stat().st_size else {}
+    return ids_in(json.loads(path.read_text())) if path.is_file() and path.stat().st_size else set()
+
+
+def ids_in(state: dict[str, Any]) -> set[Id]:
     return {
         (item["type"], str(instance["attributes"]["id"]))
-        for item in data.get("resources", [])
+        for item in state.get("resources", [])
         if item["mode"] == "managed"
         for instance in item["instances"]
     }

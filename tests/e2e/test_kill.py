@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Infra
-from tests.e2e.killing import Run, Server, Trap, door, pids, state_ids
+from infra.local.endpoint import session_arguments
+from tests.conftest import Infra, Ran
+from tests.e2e.killing import Id, Run, Server, Trap, door, ids_in, pids, state_ids
 
 pytestmark = [pytest.mark.engine, pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")]
 
@@ -31,6 +32,7 @@ SIDE_BY_SIDE = 4  # most of an apply is waiting
 REGION = "us-west-2"
 CHANGES = 53  # of a whole apply of this spec; a few more or fewer only move the moments
 SECONDS = 24.0  # from its first change to its last
+REMOVALS = 36  # of a whole destroy
 SPEC = """\
 version: 1
 cluster: kills
@@ -48,63 +50,124 @@ storage:
   datasets: {efs: {}, mount: /data}
   results: {s3: {bucket: kills-results}, mount: /results}
 """
+BUCKET = "kills-state"
+IN_S3 = SPEC + f"state: {{s3: {{bucket: {BUCKET}, region: {REGION}}}}}\n"
 
 
 @dataclass
 class Outcome:
-    """What came of one kill and of the two commands after it."""
+    """What came of one kill, of the same command again, and of what follows it."""
 
+    kind: str
     trap: Trap
-    survivors: list[int]
-    first: int = 0
-    again: int = 0
-    said: str = ""
-    planned: int = 0
-    plan: str = ""
-    unknown: tuple[tuple[str, str], ...] = ()
-    leftovers: tuple[tuple[str, str], ...] = ()
+    killed: int = 0
+    survivors: list[int] = field(default_factory=list)
+    again: Ran | None = None
+    after: Ran | None = None
+    unknown: set[Id] = field(default_factory=set)
     adopted: int = 0
     seconds: float = 0
+    said: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
+        codes = [str(ran.code) if ran else "-" for ran in (self.again, self.after)]
         return (
-            f"{self.trap}: exit {self.first}; rerun exit {self.again} with {self.adopted} adopted in "
-            f"{self.seconds:.0f} s; plan exit {self.planned}; {len(self.unknown)} unknown to the state"
+            f"{self.kind}, {self.trap}: exit {self.killed}; again exit {codes[0]} in {self.seconds:.0f} s, "
+            f"{self.adopted} adopted; after it exit {codes[1]}; {len(self.unknown)} unknown to the state"
         )
 
+    @property
+    def all(self) -> str:
+        return "\n".join([str(self), *self.said, *(ran.all for ran in (self.again, self.after) if ran)])
 
-def moments(number: int) -> list[Trap]:
+
+@dataclass
+class Yard:
+    """A few embedded AWSes, used over and over: each kill is tried in an empty one and in a new folder."""
+
+    base: Path
+    environment: dict[str, str]
+    slots: queue.Queue[str] = field(default_factory=queue.Queue)
+
+    def run(self, number: int, job: Callable[[Infra, Server, Trap], Outcome], spec: str, trap: Trap) -> Outcome:
+        slot = self.slots.get()
+        try:
+            folder = self.base / f"lab-{number}"
+            folder.mkdir()
+            infra = Infra(folder, {**self.environment, "INFRA_LOCAL_DIR": slot})
+            infra.write(spec)
+            server = Server.of(infra)
+            server.reset()
+            return job(infra, server, trap)
+        finally:
+            self.slots.put(slot)
+
+
+def moments(number: int, changes: int, seconds: float, draw: random.Random) -> list[Trap]:
     """So many traps, always the same for one seed."""
-    draw = random.Random(SEED)
     kinds = ("after", "time", "before", "after", "time")
     found = []
     for index in range(number):
         kind = kinds[index % len(kinds)]
         if kind == "time":
-            found.append(Trap(at=1, delay=draw.uniform(0.05, SECONDS)))
+            found.append(Trap(at=1, delay=draw.uniform(0.05, seconds)))
         else:
-            found.append(Trap(at=draw.randint(1, CHANGES), after=kind == "after"))
+            found.append(Trap(at=draw.randint(1, changes), after=kind == "after"))
     return found
 
 
-@dataclass
-class Yard:
-    """Folders with an embedded AWS each, used over and over: a kill is tried in an empty one."""
-
-    base: Path
-    environment: dict[str, str]
-
-    def lab(self, number: int, name: str, spec: str = SPEC) -> tuple[Infra, Server]:
-        folder = self.base / f"{name}-{number}"
-        folder.mkdir()
-        infra = Infra(folder, {**self.environment, "INFRA_LOCAL_DIR": str(self.base / f"aws-{name}-{number}")})
-        infra.write(spec)
-        return infra, Server.of(infra)
+def apply_again(infra: Infra, server: Server, trap: Trap) -> Outcome:
+    """Kill an apply, apply again, plan."""
+    outcome = killed("apply", infra, trap, "apply", "--yes")
+    again(outcome, infra, "apply", "--yes")
+    outcome.after = infra("plan", code=None)
+    outcome.unknown = server.asked_for() - state_ids(work(infra))
+    return outcome
 
 
-@pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory, session_environment: dict[str, str]) -> Yard:
-    return Yard(tmp_path_factory.mktemp("kills"), session_environment)
+def apply_again_in_s3(infra: Infra, server: Server, trap: Trap) -> Outcome:
+    """The same with the state in S3, where the dead one's lock is in the way."""
+    outcome = killed("apply, state in S3", infra, trap, "apply", "--yes")
+    outcome.said += [infra("plan", code=None).all, infra("unlock", "--yes").all]
+    again(outcome, infra, "apply", "--yes")
+    outcome.after = infra("plan", code=None)
+    outcome.unknown = server.asked_for() - state_in_s3(server) - {("aws_s3_bucket", BUCKET)}
+    return outcome
+
+
+def destroy_instead(infra: Infra, server: Server, trap: Trap) -> Outcome:
+    """Kill an apply, and want nothing of it."""
+    outcome = killed("apply, then destroy", infra, trap, "apply", "--yes")
+    again(outcome, infra, "destroy", "--yes-i-mean", "kills")
+    outcome.after = infra("destroy", "--yes-i-mean", "kills", code=None)
+    outcome.unknown = server.asked_for()
+    return outcome
+
+
+def destroy_again(infra: Infra, server: Server, trap: Trap) -> Outcome:
+    """Kill a destroy, and destroy again."""
+    infra("apply", "--yes")
+    outcome = killed("destroy", infra, trap, "destroy", "--yes-i-mean", "kills")
+    again(outcome, infra, "destroy", "--yes-i-mean", "kills")
+    outcome.after = infra("destroy", "--yes-i-mean", "kills", code=None)
+    outcome.unknown = server.asked_for()
+    return outcome
+
+
+def killed(kind: str, infra: Infra, trap: Trap, *command: str) -> Outcome:
+    with door(infra, trap):
+        trap.run = Run.start(infra, *command)
+        outcome = Outcome(kind, trap, killed=trap.run.wait())
+    outcome.said.append(trap.run.words)
+    outcome.survivors = pids(trap.run.mark)
+    return outcome
+
+
+def again(outcome: Outcome, infra: Infra, *command: str) -> None:
+    started = time.monotonic()
+    outcome.again = infra(*command, code=None)
+    outcome.seconds = time.monotonic() - started
+    outcome.adopted = adopted(infra)
 
 
 def work(infra: Infra) -> Path:
@@ -113,52 +176,78 @@ def work(infra: Infra) -> Path:
 
 def adopted(infra: Infra) -> int:
     """How many things the last apply adopted, as its record says."""
-    paths = sorted((infra.folder / ".infra" / "kills@local" / "log").glob("*.json"))
+    paths = sorted(work(infra).parent.joinpath("log").glob("*.json"))
     regions = json.loads(paths[-1].read_text())["regions"] if paths else {}
     return sum(len(facts.get("adopted", ())) for facts in regions.values())
 
 
-def one_kill(yard: Yard, number: int, trap: Trap) -> Outcome:
-    infra, server = yard.lab(number, "apply")
-    try:
-        with door(infra, trap):
-            trap.run = Run.start(infra, "apply", "--yes")
-            outcome = Outcome(trap, [], first=trap.run.wait())
-        outcome.survivors = pids(trap.run.mark)
-        started = time.monotonic()
-        rerun = infra("apply", "--yes", code=None)
-        outcome.seconds = time.monotonic() - started
-        outcome.again, outcome.said, outcome.adopted = rerun.code, rerun.all, adopted(infra)
-        planned = infra("plan", code=None)
-        outcome.planned, outcome.plan = planned.code, planned.all
-        outcome.unknown = tuple(sorted(server.asked_for() - state_ids(work(infra))))
-        return outcome
-    finally:
-        infra("local", "down", code=None, timeout=60)
+def state_in_s3(server: Server) -> set[Id]:
+    import boto3
+
+    client = boto3.client("s3", **session_arguments(REGION, server.record.url))
+    body = client.get_object(Bucket=BUCKET, Key=f"kills/{REGION}/terraform.tfstate")["Body"].read()
+    return ids_in(json.loads(body))
 
 
 @pytest.fixture(scope="module")
-def outcomes(yard: Yard) -> Iterator[list[Outcome]]:
-    traps = moments(KILLS)
+def outcomes(
+    tmp_path_factory: pytest.TempPathFactory, session_environment: dict[str, str]
+) -> Iterator[dict[str, list[Outcome]]]:
+    """All kills, several at a time; by kind."""
+    yard = Yard(tmp_path_factory.mktemp("kills"), session_environment)
+    slots = [str(yard.base / f"aws-{number}") for number in range(SIDE_BY_SIDE)]
+    for slot in slots:
+        yard.slots.put(slot)
+    draw = random.Random(SEED)
+    some = max(1, KILLS // 7)
+    plan = [(apply_again, SPEC, trap) for trap in moments(KILLS, CHANGES, SECONDS, draw)]
+    plan += [(apply_again_in_s3, IN_S3, trap) for trap in moments(some, CHANGES, SECONDS, draw)]
+    plan += [(destroy_instead, SPEC, trap) for trap in moments(some, CHANGES, SECONDS, draw)]
+    plan += [(destroy_again, SPEC, trap) for trap in moments(some, REMOVALS, SECONDS / 2, draw)]
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        found = list(pool.map(partial(one_kill, yard), range(KILLS), traps))
-    print(f"\nseed {SEED}")
-    for number, outcome in enumerate(found):
-        print(f"{number:3} {outcome}")
-    yield found
+        futures = [pool.submit(yard.run, number, *item) for number, item in enumerate(plan)]
+        found = [future.result() for future in futures]
+    for slot in slots:
+        Infra(yard.base, {**session_environment, "INFRA_LOCAL_DIR": slot})("local", "down", code=None, timeout=60)
+    print(f"\nseed {SEED}", *found, sep="\n")
+    kinds: dict[str, list[Outcome]] = {}
+    for outcome in found:
+        kinds.setdefault(outcome.kind, []).append(outcome)
+    yield kinds
 
 
 @pytest.mark.parametrize("number", range(KILLS))
-def test_a_rerun_converges(outcomes: list[Outcome], number: int) -> None:
-    outcome = outcomes[number]
-    assert outcome.survivors == []
-    assert outcome.again == 0, f"{outcome}\n{outcome.said}"
-    assert outcome.planned == 0, f"{outcome}\n{outcome.said}\n{outcome.plan}"
-    assert outcome.unknown == (), str(outcome)
+def test_a_rerun_converges(outcomes: dict[str, list[Outcome]], number: int) -> None:
+    converged(outcomes["apply"][number])
 
 
-def test_the_kills_were_real(outcomes: list[Outcome]) -> None:
+def test_the_kills_were_real(outcomes: dict[str, list[Outcome]]) -> None:
     """Most moments hit an apply in the middle, and much of what it had made was not in the state."""
-    killed = [outcome for outcome in outcomes if outcome.first == -9]
-    assert len(killed) >= 0.7 * len(outcomes)
-    assert sum(outcome.adopted for outcome in outcomes) >= len(outcomes)
+    found = outcomes["apply"]
+    assert sum(outcome.killed == -9 for outcome in found) >= 0.7 * len(found)
+    assert sum(outcome.adopted for outcome in found) >= len(found)
+
+
+def test_a_state_in_s3(outcomes: dict[str, list[Outcome]]) -> None:
+    """Terraform writes it every 20 seconds only, so that much more is found again."""
+    for outcome in outcomes["apply, state in S3"]:
+        converged(outcome)
+        planned, unlocked = outcome.said[1:]
+        if "the state is locked by" in planned:
+            assert "its owner is dead" in unlocked, outcome.all
+            assert "Released 1" in unlocked, outcome.all
+
+
+@pytest.mark.parametrize("kind", ["apply, then destroy", "destroy"])
+def test_a_destroy_leaves_nothing(outcomes: dict[str, list[Outcome]], kind: str) -> None:
+    for outcome in outcomes[kind]:
+        converged(outcome)
+
+
+def converged(outcome: Outcome) -> None:
+    assert outcome.survivors == [], outcome.all
+    assert outcome.again, outcome.all
+    assert outcome.again.code == 0, outcome.all
+    assert outcome.after, outcome.all
+    assert outcome.after.code == 0, outcome.all
+    assert outcome.unknown == set(), f"{outcome.unknown}\n{outcome.all}"
