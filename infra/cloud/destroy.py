@@ -13,6 +13,7 @@ from infra.cloud.known import Known, Thing
 from infra.cloud.planning import RegionSink, Request
 from infra.cloud.site import Site
 from infra.errors import Problem, Refused, UsageError
+from infra.plan.drift import lasting
 from infra.plan.model import Plan, RegionPlan
 from infra.plan.words import title
 
@@ -86,7 +87,19 @@ def make(site: Site, regions: Sequence[str], only: Sequence[str], sink: RegionSi
     found = (
         planning.side_by_side(gone, lambda name: planning.plan_project(site, name, request, (), sink)) if gone else []
     )
-    return replace(plan, regions=(*plan.regions, *found))
+    every = (*plan.regions, *found)
+    return replace(plan, regions=every, notes=(*plan.notes, *_foreign(site, every)))
+
+
+def _foreign(site: Site, regions: Sequence[RegionPlan]) -> Iterator[str]:
+    """What somebody else put on our roles and groups: AWS may keep those until it is taken away."""
+    for region in regions:
+        going = {change.address for change in region.changes}
+        things = knowing.read(site, region.region).things
+        for change in lasting((thing.address, thing.type, thing.values) for thing in things):
+            if change.address in going:
+                texts = ", ".join(change.reasons)
+                yield f"{region.region}: {change.title}: {texts} is not ours; if AWS keeps it for that, take it away"
 
 
 def holdings(site: Site, plan: Plan) -> list[Holding]:

@@ -189,7 +189,7 @@ class Terraform:
                 f"terraform {command} was interrupted in {self.folder.name}",
                 where=str(self.folder),
                 why="Ctrl-C; what was in hand was finished and recorded in the state",
-                fix="run infra apply again: it goes on where it stopped",
+                fix="run the same command again: it goes on where it stopped",
             ) from stop
         outcome.code = done.code
         if done.code != 0:
