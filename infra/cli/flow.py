@@ -57,7 +57,8 @@ def plan_site(site: Site, options: Options, warnings: list[Problem], quiet: bool
     planning.forget(site)
     with reporter("plan", quiet) as sink, proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True)):
         plan = planning.make(site, request, warnings, sink)
-    planning.save(site, plan)
+    if not plan.empty:  # nothing to do is no plan that a later apply could find stale
+        planning.save(site, plan)
     return plan
 
 

@@ -162,5 +162,6 @@ def _apply_region(site: Site, region: RegionPlan, sink: RegionSink | None, note:
         note(region.region, status="interrupted" if stopped else "failed", problems=[p.data() for p in error.problems])
         raise
     adoption.forget(site, region.region)
+    rescue.keep(terraform.folder)
     facts = {"adopted": adopted, "removed": removed}
     note(region.region, status="done", **outcome.summary, **{key: value for key, value in facts.items() if value})

@@ -1,8 +1,8 @@
 """Files that a kill or a full disk damaged: the local state, a state that was not written at all, ``.terraform``.
 
-Terraform writes its local state in place, so a kill at the wrong moment leaves it cut off or empty. Before each apply
-we therefore keep a copy that is written whole or not at all. What was made since that copy is found in AWS again (see
-:mod:`infra.cloud.recovery`).
+Terraform writes its local state in place, so a kill at the wrong moment leaves it cut off or empty. Before each apply,
+and after one that ended well, we therefore keep a copy that is written whole or not at all. What was made since that
+copy is found in AWS again (see :mod:`infra.cloud.recovery`).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from infra.cloud.work import READY
 from infra.errors import InfraError
 
 STATE = "terraform.tfstate"
-BEFORE = "terraform.tfstate.before"  # ours, of the moment before the last apply
-BACKUP = "terraform.tfstate.backup"  # Terraform's, of the same moment, but not written atomically
+GOOD = "terraform.tfstate.good"  # ours
+BACKUP = "terraform.tfstate.backup"  # Terraform's, of before the last apply; not written atomically
 BROKEN = "terraform.tfstate.broken"
 ERRORED = "errored.tfstate"  # where Terraform puts a state that it could not write where it belongs
 KEPT = "errored.tfstate.kept"
 
 
 def keep(folder: Path) -> None:
-    """Keep a copy of the local state; called before an apply. Nothing is done for a state that is elsewhere."""
+    """Keep a copy of the local state. Nothing is done for a state that is elsewhere."""
     path = folder / STATE
     if path.is_file() and (raw := _raw(path)) and _read(raw) is not None:
-        files.write_bytes(folder / BEFORE, raw, mode=0o600)
+        files.write_bytes(folder / GOOD, raw, mode=0o600)
 
 
 def mend(folder: Path, region: str, thorough: bool) -> str:
@@ -43,7 +43,7 @@ def mend(folder: Path, region: str, thorough: bool) -> str:
     raw = _raw(path)
     if _whole(raw) and (not thorough or _read(raw) is not None):
         return ""
-    best = _newest([folder / BEFORE, folder / BACKUP])
+    best = _newest([folder / GOOD, folder / BACKUP])
     if best is None and not raw.strip():
         return ""  # Terraform makes the file before it has anything to write into it
     what = "empty" if not raw.strip() else f"damaged (kept as {BROKEN})"
@@ -56,8 +56,8 @@ def mend(folder: Path, region: str, thorough: bool) -> str:
     files.write_bytes(path, good.read_bytes(), mode=0o600)
     count = sum(len(item.get("instances", [])) for item in data.get("resources", []) if item.get("mode") == "managed")
     return (
-        f"{region}: the state was {what}; the one of before the last apply is back ({good.name}, {count} resources), "
-        "what was made since is looked for in AWS"
+        f"{region}: the state was {what}; the last good one is back ({good.name}, {count} resources), what was made "
+        "since is looked for in AWS"
     )
 
 
