@@ -174,7 +174,8 @@ def leftovers(found: Sequence[Found], taken: Collection[Id], rules: Rules, every
         if item.key not in taken and item.type in KINDS and _ours(item, rules.cluster) and item.tags.get(ADDRESS)
     ]
     kept = [] if everything else [item for item in loose if KINDS[item.type].data]
-    homes = {item.vpc for item in kept if item.vpc}
+    holders = {item.id for item in kept}
+    homes = {item.vpc for item in found if item.vpc and (item in kept or holders & set(map(str, item.keys.values())))}
     kept += [item for item in loose if item not in kept and homes & {item.vpc, item.id}]
     return Leftovers(tuple(in_order(item for item in loose if item not in kept)), tuple(kept))
 
