@@ -340,15 +340,22 @@ FINDERS: tuple[Finder, ...] = (
 
 
 def strangers(search: Search) -> list[str]:
-    """Ids of networks and machines with the cluster's tag: one call, to see whether the cluster is there at all."""
-    kinds = ["vpc", "subnet", "security-group", "launch-template", "internet-gateway"]
-    filters = [
-        {"Name": "key", "Values": [CLUSTER]},
-        {"Name": "value", "Values": [search.cluster]},
-        {"Name": "resource-type", "Values": kinds},
-    ]
+    """Ids of networks and templates with the cluster's tag: few calls, to see whether the cluster is there at all.
+
+    The things themselves are asked for and not their tags: a tag can outlive what it was on for a while.
+    """
+    mine = [{"Name": f"tag:{CLUSTER}", "Values": [search.cluster]}]
+    asked = (
+        ("describe_vpcs", "Vpcs", "VpcId"),
+        ("describe_security_groups", "SecurityGroups", "GroupId"),
+        ("describe_launch_templates", "LaunchTemplates", "LaunchTemplateId"),
+    )
     try:
-        return sorted(item["ResourceId"] for item in search.pages("ec2", "describe_tags", "Tags", Filters=filters))
+        return sorted(
+            item[key]
+            for method, list_name, key in asked
+            for item in search.pages("ec2", method, list_name, Filters=mine)
+        )
     except AccessDenied:
         return []  # it only guards; who may not look may still apply
 
