@@ -19,8 +19,8 @@ DEADLINE = 600.0
 """Seconds that one thing may take to go: a NAT gateway or a machine needs minutes."""
 
 PAUSE = 2.0
-_ABSENT = ("NoSuchEntity", "NoSuchBucket", "FileSystemNotFound", "MountTargetNotFound", "ResourceNotFoundException")
-_ABSENT_ENDS = (".NotFound", ".Unknown", "NotFoundException", ".Malformed")
+_ABSENT = ("NoSuchEntity", "NoSuchBucket", "InvalidPlacementGroup.Unknown")
+_ABSENT_ENDS = ("NotFound", "NotFoundException")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +37,27 @@ class Remover:
 
         Raises the InfraError of what AWS refuses, and CloudError when it is not gone in time.
         """
-        where = f"{self.region}: {ident}"
-        with aws.translated(f"removing {type_}", where=where, profile=self.session.profile):
-            if type_ in PLAIN:
-                service, operation, argument = PLAIN[type_]
-                value = [ident] if argument.endswith("Ids") else ident
-                self.call(service, operation, **{argument: value})
-            else:
-                SPECIAL[type_](self, ident)
-            if type_ in GONE:
-                self.wait(lambda: GONE[type_](self, ident), ident)
+        if type_ in PLAIN:
+            service, operation, argument = PLAIN[type_]
+            self.call(service, operation, **{argument: [ident] if argument.endswith("Ids") else ident})
+        else:
+            SPECIAL[type_](self, ident)
+        if type_ in GONE:
+            self.wait(lambda: GONE[type_](self, ident), ident)
 
     def call(self, service: str, operation: str, **arguments: Any) -> Mapping[str, Any]:
         """One request; {} when what it names is not there."""
         from botocore.exceptions import ClientError
 
-        try:
-            answer: Mapping[str, Any] = getattr(self.session.client(service, self.region), operation)(**arguments)
-        except ClientError as error:
-            code = aws.code_of(error)
-            if code in _ABSENT or code.endswith(_ABSENT_ENDS):
-                return {}
-            raise
+        client = self.session.client(service, self.region)
+        with aws.translated(f"{service}:{operation}", where=self.region, profile=self.session.profile):
+            try:
+                answer: Mapping[str, Any] = getattr(client, operation)(**arguments)
+            except ClientError as error:
+                code = aws.code_of(error)
+                if code in _ABSENT or code.endswith(_ABSENT_ENDS):
+                    return {}
+                raise
         return answer
 
     def wait(self, done: Callable[[], bool], ident: str) -> None:
@@ -129,7 +128,8 @@ def _rule(aws_: Remover, ident: str) -> None:
 
 
 def _group(aws_: Remover, ident: str) -> None:
-    aws_.call("autoscaling", "delete_auto_scaling_group", AutoScalingGroupName=ident, ForceDelete=True)
+    if not _group_gone(aws_, ident):  # AWS has no code of its own for a group that is not there
+        aws_.call("autoscaling", "delete_auto_scaling_group", AutoScalingGroupName=ident, ForceDelete=True)
 
 
 def _file_system(aws_: Remover, ident: str) -> None:
