@@ -183,6 +183,23 @@ def test_reading_a_plan() -> None:
     assert adopt.creates({}) == []
 
 
+def test_an_import_is_part_of_what_a_plan_does_to_the_world() -> None:
+    """Otherwise a saved plan could go stale without anybody noticing."""
+    from infra.plan import terraform as reading
+
+    same = {"id": "vpc-1", "tags": None}
+    item = plan(["no-op"], VPC, before=same, after=same)
+    assert reading.world({"resource_changes": [item]}) == {}
+    item["change"]["importing"] = {"id": "vpc-1"}
+    first = reading.world({"resource_changes": [item]})
+    assert set(first) == {VPC}
+    item["change"]["importing"] = {"id": "vpc-2"}
+    assert reading.world({"resource_changes": [item]}) != first
+    (change,) = reading.changes({"resource_changes": [item]})
+    assert change.action == "import"
+    assert change.reasons[0] == "adopted: it exists as vpc-2"
+
+
 ADDRESSES = [VPC, SUBNET, ROLE, "module.storage_d.aws_efs_file_system.this", "module.pool_a.aws_launch_template.this"]
 IDS = ["1", "2", "3"]
 
