@@ -89,6 +89,19 @@ def test_terraform_outlives_a_killed_infra_and_is_waited_for(infra: Infra, began
     assert not list(work(infra).glob("apply.*"))
 
 
+def test_a_killed_terraform_takes_its_provider_with_it(infra: Infra, began: Run) -> None:
+    """The provider would work on alone, and nobody would hear of what it makes."""
+    (worker,) = engines(began.mark)
+    os.kill(worker, signal.SIGKILL)
+    assert began.wait(30) == 1
+    assert pids(began.mark) == []
+    assert "terraform apply failed in us-west-2" in began.words
+    assert [record["status"] for record in records(infra)] == ["failed"]
+    assert "adopted" in infra("apply", "--yes").out
+    assert "no changes" in infra("plan", code=0).out
+    assert Server.of(infra).asked_for() <= state_ids(work(infra))
+
+
 def test_ctrl_c_finishes_what_is_in_hand_and_the_next_apply_goes_on(infra: Infra, began: Run) -> None:
     os.kill(began.process.pid, signal.SIGINT)
     assert began.wait(60) == 1
