@@ -77,7 +77,9 @@ def read(site: Site, region: str) -> Known:
             f"the state of {region} cannot be read",
             where=where,
             why=str(error),
-            fix="bring back an older version of it (terraform.tfstate.backup, or the bucket's versions)",
+            fix="bring back an older version of the object in S3"
+            if site.cluster.state.s3
+            else "infra plan: it brings back the last good one and looks in AWS for what is newer",
         ) from error
 
 

@@ -41,7 +41,7 @@ def begin(site: Site, regions: Sequence[str], adopt_all: bool = False) -> dict[s
     if site.cluster.state.s3 is None:
         for path in sorted(site.work.folder.glob("*/main.tf.json")):
             region = path.parent.name
-            if said := rescue.mend(path.parent, region, thorough=region in doubts):
+            if said := rescue.mend(path.parent, region):
                 site.notes.append(said)
                 mark(site, region, None)
                 rules.setdefault(region, Rules(cluster))

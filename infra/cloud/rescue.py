@@ -32,16 +32,13 @@ def keep(folder: Path) -> None:
         files.write_bytes(folder / GOOD, raw, mode=0o600)
 
 
-def mend(folder: Path, region: str, thorough: bool) -> str:
-    """Bring back a damaged local state; a sentence on what was done, '' when there was nothing to do.
-
-    ``thorough`` reads all of it; otherwise a look at its end must do.
-    """
+def mend(folder: Path, region: str) -> str:
+    """Bring back a damaged local state; a sentence on what was done, '' when there was nothing to do."""
     path = folder / STATE
     if not path.is_file():
         return ""
     raw = _raw(path)
-    if _whole(raw) and (not thorough or _read(raw) is not None):
+    if _read(raw) is not None:
         return ""
     best = _newest([folder / GOOD, folder / BACKUP])
     if best is None and not raw.strip():
@@ -102,11 +99,6 @@ def _raw(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise files.explain("read", path, error) from error
-
-
-def _whole(raw: bytes) -> bool:
-    """Whether it begins and ends as a state does."""
-    return raw[:1] == b"{" and raw[-3:].rstrip()[-1:] == b"}"
 
 
 def _read(raw: bytes) -> dict[str, Any] | None:

@@ -35,9 +35,9 @@ def state(serial: int, count: int = 1) -> str:
 
 def test_a_good_state_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / rescue.STATE
-    assert rescue.mend(tmp_path, REGION, thorough=True) == ""
+    assert rescue.mend(tmp_path, REGION) == ""
     path.write_text(state(3))
-    assert rescue.mend(tmp_path, REGION, thorough=True) == ""
+    assert rescue.mend(tmp_path, REGION) == ""
     assert path.read_text() == state(3)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -46,14 +46,14 @@ def test_the_newest_good_copy_comes_back(tmp_path: Path) -> None:
     (tmp_path / rescue.GOOD).write_text(state(4, 2))
     (tmp_path / rescue.BACKUP).write_text(state(3))
     (tmp_path / rescue.STATE).write_text(state(9)[:40])
-    said = rescue.mend(tmp_path, REGION, thorough=False)
+    said = rescue.mend(tmp_path, REGION)
     assert said == (
         "us-west-2: the state was damaged (kept as terraform.tfstate.broken); the last good one is back "
         "(terraform.tfstate.good, 2 resources), what was made since is looked for in AWS"
     )
     assert (tmp_path / rescue.STATE).read_text() == state(4, 2)
     assert (tmp_path / rescue.BROKEN).read_text() == state(9)[:40]
-    assert rescue.mend(tmp_path, REGION, thorough=True) == ""
+    assert rescue.mend(tmp_path, REGION) == ""
 
 
 def test_terraforms_own_copy_will_do_and_a_damaged_copy_will_not(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_terraforms_own_copy_will_do_and_a_damaged_copy_will_not(tmp_path: Path)
     (tmp_path / rescue.BACKUP).write_text(state(3))
     (tmp_path / rescue.STATE).write_text("")
     assert "the state was empty; the last good one is back (terraform.tfstate.backup, 1 " in rescue.mend(
-        tmp_path, REGION, thorough=False
+        tmp_path, REGION
     )
     assert (tmp_path / rescue.STATE).read_text() == state(3)
 
@@ -69,14 +69,21 @@ def test_terraforms_own_copy_will_do_and_a_damaged_copy_will_not(tmp_path: Path)
 def test_an_empty_file_that_never_held_anything_is_no_damage(tmp_path: Path) -> None:
     """Terraform makes it when it locks, before there is anything to write."""
     (tmp_path / rescue.STATE).write_text("")
-    assert rescue.mend(tmp_path, REGION, thorough=True) == ""
+    assert rescue.mend(tmp_path, REGION) == ""
 
 
 def test_without_any_copy_the_state_begins_anew_and_that_is_said(tmp_path: Path) -> None:
     (tmp_path / rescue.STATE).write_text("{")
-    assert "there is no older one: what it knew is looked for in AWS" in rescue.mend(tmp_path, REGION, thorough=False)
+    assert "there is no older one: what it knew is looked for in AWS" in rescue.mend(tmp_path, REGION)
     assert not (tmp_path / rescue.STATE).exists()
     assert (tmp_path / rescue.BROKEN).read_text() == "{"
+
+
+def test_damage_in_the_middle_is_noticed_too(tmp_path: Path) -> None:
+    (tmp_path / rescue.GOOD).write_text(state(4))
+    (tmp_path / rescue.STATE).write_text(state(5).replace(":", "", 1))
+    assert rescue.mend(tmp_path, REGION)
+    assert (tmp_path / rescue.STATE).read_text() == state(4)
 
 
 @given(st.integers(0, len(state(5, 3)) - 1))
@@ -84,7 +91,7 @@ def test_no_cut_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, length:
     folder = tmp_path_factory.mktemp("cut")
     (folder / rescue.GOOD).write_text(state(4))
     (folder / rescue.STATE).write_text(state(5, 3)[:length])
-    assert rescue.mend(folder, REGION, thorough=True)
+    assert rescue.mend(folder, REGION)
     assert (folder / rescue.STATE).read_text() == state(4)
 
 
