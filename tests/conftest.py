@@ -12,6 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is not a failure: no example has a deadline of its own.
+settings.register_profile(
+    "infra",
+    parent=settings.get_profile("ci" if os.environ.get("CI") else "default"),
+    deadline=None,
+    suppress_health_check=(HealthCheck.too_slow,),
+)
+settings.load_profile("infra")
 
 LABS = Path(__file__).parent / "labs"
 SLICE = """\
