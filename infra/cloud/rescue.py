@@ -106,8 +106,10 @@ def _read(raw: bytes) -> dict[str, Any] | None:
         data = json.loads(raw)
     except ValueError:
         return None
-    good = isinstance(data, dict) and isinstance(data.get("serial"), int) and isinstance(data.get("resources"), list)
-    return data if good else None
+    if not isinstance(data, dict) or not isinstance(data.get("serial"), int):
+        return None
+    readable = isinstance(data.get("resources"), list) or "encrypted_data" in data  # OpenTofu can encrypt it
+    return data if readable else None
 
 
 def _newest(paths: list[Path]) -> tuple[Path, dict[str, Any]] | None:

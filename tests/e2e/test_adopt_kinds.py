@@ -211,6 +211,7 @@ def test_all_are_found_and_removed(server: Server, session: aws.Session) -> None
         remover.remove(item.type, item.id)
     remover.remove("aws_s3_bucket", "lab-results")
     assert server.resources() == []
+    assert aws_find.strangers(Search(session, REGION, "lab")) == []
     for item in left.remove:  # gone already is no error
         remover.remove(item.type, item.id)
 
