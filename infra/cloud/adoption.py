@@ -44,6 +44,7 @@ class Looked:
 
     outcome: Outcome
     leftovers: tuple[Leftover, ...] = ()
+    kept: tuple[str, ...] = ()
     shown: dict[str, Any] | None = None
     """The plan as Terraform shows it, if it was read."""
 
@@ -79,7 +80,8 @@ def look(site: Site, region: str, rules: Rules, run: Run, out: str, *, destroy: 
         match = looking.match()
     rest = adopt.leftovers(looking.inventory.found, looking.taken, rules)
     looking.say(match, rest.kept)
-    return Looked(looking.outcome, _leftovers(rest.remove) if whole else (), looking.shown)
+    kept = tuple(item.title for item in rest.kept)
+    return Looked(looking.outcome, _leftovers(rest.remove) if whole else (), kept, looking.shown)
 
 
 class _Looking:

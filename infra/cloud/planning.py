@@ -57,7 +57,7 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
     busy = [region for region in regions if targets[region] is not None]
     found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
     if not request.only:
-        recovery.settle(site, [item.region for item in found if item.empty and item.region in request.rules])
+        recovery.settle(site, [item for item in found if item.region in request.rules])
     return blank(site, request, warnings, found)
 
 
@@ -137,7 +137,7 @@ def plan_project(
     else:
         looked = adoption.Looked(run(out, request.destroy))
     outcome = looked.outcome
-    base = RegionPlan(region, file=files.digest(path.read_bytes()), leftovers=looked.leftovers)
+    base = RegionPlan(region, file=files.digest(path.read_bytes()), leftovers=looked.leftovers, kept=looked.kept)
     if not outcome.changes and not looked.leftovers:
         # Reading a plan back costs a start of the provider: with nothing in it there is nothing to read. What drifted
         # and calls for no change is for `infra drift`.

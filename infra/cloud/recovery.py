@@ -94,8 +94,16 @@ def mark(site: Site, region: str, since: str | None) -> None:
     files.write_json(site.work.folder / MARKS, {**_marks(site), region: since or ""})
 
 
-def settle(site: Site, regions: Sequence[str]) -> None:
-    """These regions were looked into and everything is as it should be."""
+def settle(site: Site, looked: Sequence[RegionPlan]) -> None:
+    """These regions were looked into. One in which nothing is to be done is no longer in doubt; one with something
+    that is kept, because it may hold data, stays so until it is adopted or gone."""
+    for plan in looked:
+        if plan.kept and plan.region not in _marks(site):
+            mark(site, plan.region, None)
+    _forget(site, [plan.region for plan in looked if plan.empty and not plan.kept])
+
+
+def _forget(site: Site, regions: Sequence[str]) -> None:
     for record in records.every(site.work):
         open_ = {name for name in regions if name in record.regions and record.regions[name].get("status") != "done"}
         if open_ and any(not record.regions[name].get("settled") for name in open_):
@@ -105,7 +113,8 @@ def settle(site: Site, regions: Sequence[str]) -> None:
             records.write(site.work, replace(record, regions=facts))
     marks = _marks(site)
     if left := {region: since for region, since in marks.items() if region not in regions}:
-        files.write_json(site.work.folder / MARKS, left)
+        if left != marks:
+            files.write_json(site.work.folder / MARKS, left)
     elif marks:
         (site.work.folder / MARKS).unlink(missing_ok=True)
 

@@ -100,6 +100,8 @@ class RegionPlan:
     file: str = ""
     seconds: float = 0.0
     leftovers: tuple[Leftover, ...] = ()
+    kept: tuple[str, ...] = ()
+    """What an unfinished apply made, nothing stands for, and may hold data: it is left alone."""
 
     @property
     def empty(self) -> bool:
@@ -177,6 +179,7 @@ def _region(data: dict[str, Any]) -> RegionPlan:
     given["changes"] = tuple(_change(item) for item in given["changes"])
     given["drift"] = tuple(_change(item) for item in given["drift"])
     given["limits"] = tuple(given["limits"])
+    given["kept"] = tuple(given.get("kept", ()))
     given["leftovers"] = tuple(Leftover(**item) for item in given.get("leftovers", ()))
     for key in ("before", "after", "full"):
         given[key] = _cost(given[key])

@@ -214,8 +214,8 @@ def test_what_may_hold_data_is_kept_until_it_is_wanted_again(lab: Lab) -> None:
     assert "is kept, because it holds or may hold data" in planned.out
     lab.infra("apply", "--yes")
     assert {item for item in before if item[0] == "aws_efs_file_system"} <= lab.there
+    assert "is kept" in lab.infra("plan", code=0).out
     lab.infra.write(STORED)
-    lab.doubt()
     lab.infra("apply", "--yes")
     assert lab.there == before
     lab.settled()

@@ -21,6 +21,7 @@ from infra.cloud.site import Site
 from infra.cloud.terraform import Terraform
 from infra.cloud.work import READY, Work
 from infra.errors import StateError
+from infra.plan.model import Change, Leftover, Plan, RegionPlan, from_data
 
 REGION = "us-west-2"
 
@@ -211,11 +212,22 @@ def test_what_was_looked_into_is_no_longer_in_doubt(fake: Fake) -> None:
     recovery.mark(cast(Site, fake), "c", "2026-01-05T00:00:00Z")
     recovery.mark(cast(Site, fake), "d", None)
     assert doubtful(fake) == {"a": BEGAN, "b": BEGAN, "c": datetime(2026, 1, 5, tzinfo=UTC), "d": None}
-    recovery.settle(cast(Site, fake), ["a", "c"])
+    change = Change("x.y", "x", "create")
+    recovery.settle(cast(Site, fake), [RegionPlan("a"), RegionPlan("c"), RegionPlan("d", (change,))])
     assert set(doubtful(fake)) == {"b", "d"}
-    recovery.settle(cast(Site, fake), ["b", "d"])
+    recovery.settle(cast(Site, fake), [RegionPlan("b"), RegionPlan("d")])
     assert doubtful(fake) == {}
     assert not (fake.work.folder / recovery.MARKS).exists()
+
+
+def test_what_is_kept_keeps_its_region_in_doubt(fake: Fake) -> None:
+    """Also when an apply of all the rest is done."""
+    fake.record(1, "killed", {"a": "running"})
+    recovery.settle(cast(Site, fake), [RegionPlan("a", kept=("EFS file system fs-1",))])
+    fake.record(2, "done", {"a": "done"})
+    assert set(doubtful(fake)) == {"a"}
+    recovery.settle(cast(Site, fake), [RegionPlan("a")])
+    assert doubtful(fake) == {}
 
 
 def test_the_user_may_ask_to_look_everywhere_and_is_trusted(fake: Fake) -> None:
@@ -236,7 +248,6 @@ def test_a_damaged_state_is_mended_and_its_region_looked_into(fake: Fake) -> Non
 
 def test_the_apply_of_an_adoption_is_a_plan_that_says_so() -> None:
     from infra.cloud.adoption import adopting
-    from infra.plan.model import Change, RegionPlan
 
     one = Change("a.b", "a", "import", reasons=("adopted: it exists as x",))
     other = Change("c.d", "c", "create", reasons=("new",))
@@ -244,8 +255,6 @@ def test_the_apply_of_an_adoption_is_a_plan_that_says_so() -> None:
 
 
 def test_a_left_over_survives_being_saved() -> None:
-    from infra.plan.model import Leftover, Plan, RegionPlan, from_data
-
-    region = RegionPlan("r", leftovers=(Leftover("aws_vpc", "vpc-1", "network: VPC vpc-1"),))
+    region = RegionPlan("r", leftovers=(Leftover("aws_vpc", "vpc-1", "network: VPC vpc-1"),), kept=("fs-1",))
     plan = Plan("lab", "", "", "", "", {}, (region,))
-    assert from_data(json.loads(json.dumps(plan.data()))).regions[0].leftovers == region.leftovers
+    assert from_data(json.loads(json.dumps(plan.data()))).regions[0] == region
