@@ -109,7 +109,7 @@ def test_ctrl_c_finishes_what_is_in_hand_and_the_next_apply_goes_on(infra: Infra
     assert "SIGINT: waiting for the operation in hand" in began.words
     assert "network: VPC: created" in began.words
     assert "terraform apply was interrupted in us-west-2" in began.words
-    assert "run infra apply again: it goes on where it stopped" in began.words
+    assert "run the same command again: it goes on where it stopped" in began.words
     assert "Auto Scaling group: created" not in began.words
     assert [record["status"] for record in records(infra)] == ["interrupted"]
     assert Server.of(infra).asked_for() <= state_ids(work(infra))
