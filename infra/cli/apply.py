@@ -43,11 +43,14 @@ def command(
     """
     from infra.cli import flow
     from infra.cloud import asof, planning
+    from infra.cloud.metal import plan_of_metal
     from infra.cloud.site import open_site
     from infra.errors import NoPlan
     from infra.spec.load import read
 
     loaded, warnings = read(file, endpoint)
+    if loaded.cluster.aws is None:
+        return _done(plan_of_metal(loaded, warnings), as_json, loaded)
     site = open_site(loaded)
     with site.work.lock("infra apply"):
         plan = planning.saved(site)
@@ -77,16 +80,17 @@ def _same_parts(plan: Plan, only: tuple[str, ...], regions: tuple[str, ...]) -> 
 def _agree(site: Site, plan: Plan, yes: bool, lose_data: bool, as_json: bool) -> None:
     """Show the plan that was just made, and ask. A plan that was not agreed to is not left to be applied later."""
     from infra.cloud import planning
-    from infra.errors import Refused
     from infra.ui import plan_view
 
-    if not as_json:
-        plan_view.show(plan)
+    agreed = False
     try:
+        if not as_json:
+            plan_view.show(plan)
         _ask(plan, yes, lose_data)
-    except Refused:
-        planning.forget(site)
-        raise
+        agreed = True
+    finally:  # a no, Ctrl-C at the question, a pipe that closed
+        if not agreed:
+            planning.forget(site)
 
 
 def _ask(plan: Plan, yes: bool, lose_data: bool) -> None:
@@ -115,6 +119,8 @@ def _done(plan: Plan, as_json: bool, today: Loaded) -> int:
         emit({"applied": not plan.empty, "plan": plan.data()})
     elif plan.empty:
         click.echo(f"{plan.cluster}: no changes")
+        if today.cluster.aws is None:
+            click.echo("no cloud, and physical machines are not reached by infra apply")
     else:
         click.echo("\nDone. Next: infra status")
     if plan.as_of and plan.spec != today.digest and not as_json:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -88,7 +90,15 @@ def root(debug: bool) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command line and exit: 0 done, 2 only for a difference, 1 for every error. Never a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_closed()
     sys.exit(run(arguments))
+
+
+def _open_closed() -> None:
+    """A standard stream that the caller closed is the null device: nothing else may get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def run(arguments: list[str]) -> int:
@@ -101,6 +111,9 @@ def run(arguments: list[str]) -> int:
         return stop.exit_code
     except click.Abort:
         return _fail(Interrupted("stopped by you", fix="run the same command again"), arguments)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 1
     except click.ClickException as error:
         return _fail(_usage(error), arguments)
     except KeyboardInterrupt:

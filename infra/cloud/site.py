@@ -63,7 +63,8 @@ def needs_aws(loaded: Loaded) -> Aws:
             f"cluster {loaded.cluster.cluster!r} has no cloud part",
             where=str(loaded.path),
             why="there is no aws: section",
-            fix="add aws: {regions: [us-west-2]}, or {regions: [us-west-2], endpoint: local} to try it on this machine",
+            fix="for physical machines alone there is nothing to do here; for a cloud, add aws: {regions: [us-west-2]}"
+            ", or {regions: [us-west-2], endpoint: local} to try it on this machine",
         )
     return loaded.cluster.aws
 

@@ -62,3 +62,34 @@ def test_errors_as_json_have_all_their_parts(capsys: pytest.CaptureFixture[str])
     problem = json.loads(capsys.readouterr().out)["error"]["problems"][0]
     assert set(problem) == {"level", "rule", "what", "where", "why", "fix"}
     assert problem["fix"]
+
+
+def test_a_bare_group_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 1
+    assert capsys.readouterr().err.startswith("Usage: infra ")
+
+
+def test_closed_streams_are_no_crash() -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"exec {sys.executable} -m infra schema <&- >&-"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("answer", [KeyboardInterrupt, click.Abort, BrokenPipeError])
+def test_a_plan_that_was_not_agreed_to_is_forgotten(
+    answer: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infra.cli import apply
+    from infra.cloud import planning
+
+    forgotten: list[object] = []
+
+    def ask(*_: object) -> None:
+        raise answer
+
+    monkeypatch.setattr(planning, "forget", forgotten.append)
+    monkeypatch.setattr(apply, "_ask", ask)
+    with pytest.raises(answer):
+        apply._agree("site", None, yes=False, lose_data=False, as_json=True)  # type: ignore[arg-type]
+    assert forgotten == ["site"]
