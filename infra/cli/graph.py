@@ -21,7 +21,9 @@ Examples:
 @click.option(
     "-o", "--output", default="", metavar="FILE", help="Where to write; '-' is stdout. [default: CLUSTER.svg]"
 )
-@click.option("--format", "form", type=click.Choice(["svg", "html"]), help="Left out: what FILE ends in, else svg.")
+@click.option(
+    "--format", "form", type=click.Choice(["svg", "html"]), help="Left out: what FILE ends in; without an ending, svg."
+)
 def command(file: Path, endpoint: str | None, as_json: bool, output: str, form: str | None) -> int:
     """Draw what cluster.yaml describes: regions, subnets, pools, hosts, metal, storage."""
     from infra import files
@@ -35,7 +37,13 @@ def command(file: Path, endpoint: str | None, as_json: bool, output: str, form: 
         raise UsageError("-o - and --json both want stdout", where="command line", fix="give -o a file")
     loaded, _ = read(file, endpoint)
     ending = Path(output).suffix.lower().lstrip(".").replace("htm", "html").replace("htmll", "html")
-    form = form or (ending if ending in ("svg", "html") else "svg")
+    if form is None and ending not in ("", "svg", "html"):
+        raise UsageError(
+            f"there is no drawing as .{ending}",
+            where=f"-o {output}",
+            fix="end it in .svg or .html; a PNG: infra graph -o - | rsvg-convert > lab.png",
+        )
+    form = form or ending or "svg"
     picture = svg(scene(loaded.cluster))
     text = page(f"{loaded.cluster.cluster} – infra", picture) if form == "html" else picture
     if output == "-":

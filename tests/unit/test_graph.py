@@ -172,3 +172,13 @@ def test_command_with_a_bad_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     assert run(["graph"]) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["cluster.yaml"]
+
+
+def test_no_picture_under_another_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cluster.yaml").write_text(EXAMPLE)
+    assert run(["graph", "-o", "lab.pdf"]) == 1
+    assert "rsvg-convert" in capsys.readouterr().err
+    assert not Path("lab.pdf").exists()
