@@ -33,7 +33,9 @@ def region_blocks(cidr: str, count: int) -> list[str]:
     if whole.prefixlen > MAX_REGION_PREFIX - max(count - 1, 0).bit_length():
         prefix = whole.prefixlen + max(count - 1, 0).bit_length()
     if prefix > MIN_REGION_PREFIX:
-        raise ValueError(f"{cidr} is too small for {count} regions: each needs at least a /{MIN_REGION_PREFIX}")
+        raise ValueError(
+            f"{cidr} is too small for {count} region{'s' * (count > 1)}: each needs at least a /{MIN_REGION_PREFIX}"
+        )
     parts = whole.subnets(new_prefix=prefix)
     return [str(next(parts)) for _ in range(count)]
 

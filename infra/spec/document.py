@@ -169,11 +169,23 @@ def _syntax(error: yaml.YAMLError, text: str, path: Path) -> SpecError:
     began = getattr(error, "context_mark", None)
     if began and not "".join(lines[index:]).strip():
         index, began = began.line, None  # what is not closed is only noticed at the end
-    shown = lines[index].strip()[:60]
     why, fix = _explain_syntax(problem, lines[index])
+    above = next((place for place in range(index - 1, -1, -1) if lines[place].strip()), index)
+    if "mapping values are not allowed" in problem and (found := _explain_above(lines[above])):
+        index, began, (why, fix) = above, None, found
+    shown = lines[index].strip()[:60]
     if began and mark and began.line != mark.line:
         why += f" (in what began in line {began.line + 1})"
     return SpecError(f"not valid YAML near {shown!r}", where=f"{path}:{index + 1}", why=why, fix=fix)
+
+
+def _explain_above(line: str) -> tuple[str, str] | None:
+    """What makes a line run into the next one, so that the parser only stumbles there."""
+    if line.lstrip(" ")[:1].isspace():
+        return "the line is indented with a tab, or with what only looks like a space", "indent with spaces"
+    if found := re.fullmatch(r"\s*(?:- )?([\w-]+):([^\s:/]\S*)", line):
+        return "there is no space after the ':'", f"write: {found[1]}: {found[2]}"
+    return None
 
 
 def _explain_syntax(problem: str, line: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from infra.spec.scalars import WORDS
 from infra.spec.shape import Loc, choices_at, entry_of, homes, label, model_of, type_at
 
 MOST = 200  # problems of form that are shown
+_TAINT = "{key: nvidia.com/gpu, effect: NoSchedule}"
 
 
 def _example(loc: Loc) -> str:
@@ -280,6 +281,8 @@ def _mapping_words(loc: Loc, context: dict[str, Any], value: Any) -> tuple[str, 
         )
     if loc[:1] == ("metal",) and loc[2:3] == ("hosts",):
         return "it must be a name, a pattern, or {name, address, port}", "write: titan-01 or {name: titan-01}"
+    if loc[-2:-1] == ("taints",):
+        return "it must be keys and values", f"write: {_TAINT}"
     if entry is not None:
         keys = ", ".join(list(entry.model_fields)[:4])
         return f"it must be names, each with keys ({keys} …) below it", f"write: {loc[-1]}: {{my-name: {{…}}}}"
@@ -295,6 +298,8 @@ def _text_words(loc: Loc, context: dict[str, Any], value: Any) -> tuple[str, str
 
 
 def _list_words(loc: Loc, context: dict[str, Any], value: Any) -> tuple[str, str]:
+    if loc[-1:] == ("taints",):
+        return "it must be a list", f"write: taints: [{_TAINT}]"
     if value is None or isinstance(value, dict | list):
         return "it must be a list", f"write: {label(loc[-1:])}: [a, b]"
     return "it must be a list", f"write: {label(loc[-1:])}: [{value}]"

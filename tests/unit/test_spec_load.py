@@ -196,6 +196,18 @@ def test_endpoint(tmp_path: Path) -> None:
         given(tmp_path, aws, "moto")
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [("    b:c", "no space after the ':'"), ("\u00a0   b: c", "only looks like a space")],
+)
+def test_the_line_before_the_one_the_parser_names(line: str, why: str) -> None:
+    with pytest.raises(SpecError) as error:
+        parse_document(f"a:\n  x:\n{line}\n    d: e\n".encode(), Path("cluster.yaml"))
+    problem = error.value.problems[0]
+    assert problem.where == "cluster.yaml:3"
+    assert why in problem.why
+
+
 def test_byte_order_mark_and_dos_lines(tmp_path: Path) -> None:
     path = tmp_path / "cluster.yaml"
     path.write_bytes(b"\xef\xbb\xbfversion: 1\r\ncluster: lab\r\nfoo: 1\r\n")
