@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,8 @@ def command(file: Path, as_json: bool, local: bool, metal_only: bool, name: str,
 
 def clean(text: str) -> str:
     """A cluster's name made of any text; ``lab`` when nothing of it can be used."""
-    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("0123456789-")[:24].strip("-")
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()  # ü is u
+    name = re.sub(r"[^a-z0-9]+", "-", plain.lower()).lstrip("0123456789-")[:24].strip("-")
     for kept in ("sg-", "internal-"):  # AWS refuses names that begin so
         name = name.removeprefix(kept)
     return name if re.fullmatch(NAME, name) else "lab"

@@ -24,7 +24,7 @@ aws:
   regions: [us-west-2]        # in order of preference; the first is home
 {endpoint}
 network:
-  cidr: 10.40.0.0/16          # carved into one part per region
+  cidr: 10.40.0.0/14          # a /16 for each region: room for four
   zones: 2                    # availability zones used in each region
   nat: one                    # one | per-zone | none
 """
