@@ -81,7 +81,11 @@ def down(as_json: bool) -> None:
     click.echo(f"The embedded AWS is stopped; {lost} {'resource' if lost == 1 else 'resources'} went with it.")
 
 
-@command.command("env", epilog='\b\nExample:\n  eval "$(infra local env)" && aws ec2 describe-vpcs')
+@command.command(
+    "env",
+    short_help="Print what makes this shell's tools talk to it.",
+    epilog='\b\nExample:\n  eval "$(infra local env)" && aws ec2 describe-vpcs',
+)
 @click.option("--region", default="us-west-2", show_default=True, help="The region to set.")
 @json_option
 def env(region: str, as_json: bool) -> None:
