@@ -43,6 +43,8 @@ _WHY = {
     "read_because_config_unknown": "known only during the apply",
     "read_because_dependency_pending": "known only during the apply",
 }
+_REFRESH = "its machines are replaced in turn, 90 % stay in service"
+_PROTECTED = "its machines are replaced, each when it is no longer protected"
 _MOST = 4
 _WORLD = ("actions", "before", "after", "after_unknown", "importing")
 
@@ -116,7 +118,19 @@ def _reasons(item: dict[str, Any], action: Action) -> list[str]:
     texts = [text for _, text in moved]
     if len(texts) > _MOST:
         texts = [*texts[:_MOST], f"and {len(texts) - _MOST} more"]
-    return [*([why] if why else []), *texts]
+    return [*([why] if why else []), *_effect(item["type"], change), *texts]
+
+
+def _effect(kind: str, change: dict[str, Any]) -> list[str]:
+    """What an update in place does to machines that run."""
+    moved = {item.name for item in differences(change)}
+    before, after = change.get("before") or {}, change.get("after") or {}
+    if kind == "aws_instance" and "instance_type" in moved and before.get("instance_state") != "stopped":
+        return ["it is stopped and started"]
+    refreshed = kind == "aws_autoscaling_group" and moved & {"launch_template", "mixed_instances_policy"}
+    if not refreshed or not after.get("instance_refresh") or before.get("desired_capacity") == 0:
+        return []
+    return [_PROTECTED if after.get("protect_from_scale_in") else _REFRESH]
 
 
 def moves(change: dict[str, Any]) -> list[tuple[str, str]]:
