@@ -107,6 +107,8 @@ def _instance(values: Values, region: str) -> Cost:
     disks = total(disk_cost(disk, region) for disk in (*root, *_blocks(values, "ebs_block_device")))
     if not root:  # the image decides
         disks += _unknown("root disk of unknown size")
+    if values.get("instance_state") == "stopped":  # only what it stores is paid
+        return disks
     address = _address(region) if _true(values.get("associate_public_ip_address")) else Cost()
     return _machine(str(name), region, values, market == "spot") + disks + address
 

@@ -177,15 +177,16 @@ def _region(site: Site, region: str) -> RegionStatus:
 
 
 def _as_now(known: Known, seen: health.Seen) -> dict[str, Any]:
-    """The state with the machines that the pools have now: a scaler moves their number."""
+    """The state with the machines that the pools have now (a scaler moves their number), and the hosts that run."""
     raw = copy.deepcopy(known.raw)
     for item in raw.get("resources", []):
-        if item.get("type") != "aws_autoscaling_group":
-            continue
         for instance in item.get("instances", []):
             values = instance.get("attributes") or {}
-            group = seen.groups.get(str(values.get("name")))
-            values["desired_capacity"] = len(group["Instances"]) if group else 0
+            if item.get("type") == "aws_autoscaling_group":
+                group = seen.groups.get(str(values.get("name")))
+                values["desired_capacity"] = len(group["Instances"]) if group else 0
+            elif item.get("type") == "aws_instance" and (there := seen.instances.get(str(values.get("id")))):
+                values["instance_state"] = there["State"]["Name"]
     return raw
 
 

@@ -183,6 +183,16 @@ def rounded(found: Cost) -> Cost:
             {"instance_type": "p9.large", "root_block_device": [GP3], "associate_public_ip_address": True},
             Cost(1.02),
         ),
+        (
+            "aws_instance",
+            {
+                "instance_type": "p9.large",
+                "root_block_device": [GP3],
+                "associate_public_ip_address": True,
+                "instance_state": "stopped",
+            },
+            Cost(0.01),
+        ),
         ("aws_instance", {"instance_type": "p9.large"}, Cost(1.0, unknown=("root disk of unknown size",))),
         (
             "aws_instance",
