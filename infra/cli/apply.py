@@ -42,7 +42,8 @@ def command(
     Without a saved plan it makes one, shows it and asks. Exit code 0: done or nothing to do; 1: an error.
     """
     from infra.cli import flow
-    from infra.cloud import asof, planning
+    from infra.cloud import planning
+    from infra.cloud.journal import asof
     from infra.cloud.metal import plan_of_metal
     from infra.cloud.site import open_site
     from infra.errors import NoPlan

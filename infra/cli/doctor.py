@@ -10,7 +10,7 @@ import click
 from infra.cli.common import emit, spec_options
 
 if TYPE_CHECKING:
-    from infra.cloud.doctor import Check
+    from infra.cloud.checkup.check import Check
 
 EPILOG = """\b
 Examples:
@@ -27,7 +27,7 @@ def command(file: Path, endpoint: str | None, as_json: bool) -> int:
 
     Works without cluster.yaml (this machine only) and without a network. Exit code 0: nothing fails; 1: something does.
     """
-    from infra.cloud import doctor
+    from infra.cloud.checkup import doctor
 
     checks = doctor.examine(file, endpoint)
     if as_json:

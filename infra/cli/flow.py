@@ -38,7 +38,7 @@ def make_plan(file: Path, endpoint: str | None, options: Options, quiet: bool) -
     site = open_site(loaded)
     with site.work.lock("infra plan"):
         if options.as_of:
-            from infra.cloud import asof
+            from infra.cloud.journal import asof
 
             warnings = asof.go_back(site, options.as_of)
         return plan_site(site, options, warnings, quiet)
@@ -47,7 +47,8 @@ def make_plan(file: Path, endpoint: str | None, options: Options, quiet: bool) -
 def plan_site(site: Site, options: Options, warnings: list[Problem], quiet: bool) -> Plan:
     """Plan with progress and save; the lock is the caller's."""
     from infra import proc
-    from infra.cloud import fresh_prices, planning
+    from infra.cloud import planning
+    from infra.cloud.pricing import fresh as fresh_prices
     from infra.ui.progress import reporter
 
     if options.refresh_prices:

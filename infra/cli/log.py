@@ -10,7 +10,7 @@ import click
 from infra.cli.common import emit, spec_options
 
 if TYPE_CHECKING:
-    from infra.cloud.records import Record
+    from infra.cloud.journal.records import Record
 
 EPILOG = """\b
 Examples:
@@ -30,7 +30,7 @@ def command(file: Path, endpoint: str | None, as_json: bool, number: str, spec: 
 
     Exit code 0: shown; 1: an error, such as no record of that number.
     """
-    from infra.cloud import history, records
+    from infra.cloud.journal import history, records
     from infra.errors import UsageError
     from infra.spec.load import load
 

@@ -30,7 +30,8 @@ def command(file: Path, endpoint: str | None, as_json: bool, regions: tuple[str,
 
     A lock whose owner lives on this machine is not released. Exit code 0: nothing is locked any more; 1: an error.
     """
-    from infra.cloud import locks, recovery
+    from infra.cloud import locks
+    from infra.cloud.mending import recovery
     from infra.cloud.planning import wanted_regions
     from infra.cloud.site import open_site
     from infra.spec.load import load

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from infra import files
-from infra.cloud import adoption, planning, records, recovery, remote_records, rescue, restart
+from infra.cloud import planning
+from infra.cloud.journal import records
+from infra.cloud.journal import remote as remote_records
+from infra.cloud.journal.records import Record
+from infra.cloud.mending import adoption, recovery, rescue, restart
 from infra.cloud.planning import PLAN_FILE, RegionSink, Request
-from infra.cloud.records import Record
 from infra.cloud.site import Site
 from infra.errors import InfraError, Interrupted, Problem, StalePlan
 from infra.plan.model import Plan, RegionPlan

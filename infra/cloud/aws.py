@@ -196,7 +196,7 @@ def translated(action: str, where: str = "", profile: str = "") -> Iterator[None
 
 def translate(error: Exception, action: str, where: str = "", profile: str = "") -> InfraError:
     """The InfraError for an exception of botocore. AWS's error code decides, else the words."""
-    from infra.cloud import diagnose
+    from infra.cloud.refusals import diagnose
 
     code, message = code_of(error), SECRETS.redact(str(error))
     if code:

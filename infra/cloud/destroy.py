@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from infra.cloud import buckets, planning, recovery, strays
-from infra.cloud import known as knowing
+from infra.cloud import buckets, planning
 from infra.cloud.aws import translated
-from infra.cloud.known import Known, Thing
+from infra.cloud.mending import known as knowing
+from infra.cloud.mending import recovery, strays
+from infra.cloud.mending.known import Known, Thing
 from infra.cloud.planning import RegionSink, Request
 from infra.cloud.site import Site
 from infra.errors import Problem, Refused, UsageError

@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infra.cloud import known as knowing
-from infra.cloud import planning, restart, strays
-from infra.cloud.known import Known
+from infra.cloud import planning
+from infra.cloud.mending import known as knowing
+from infra.cloud.mending import restart, strays
+from infra.cloud.mending.known import Known
+from infra.cloud.mending.strays import Stray
 from infra.cloud.planning import RegionSink
 from infra.cloud.site import Site
-from infra.cloud.strays import Stray
 from infra.cloud.work import now
 from infra.errors import InfraError
 from infra.plan.drift import drift, lasting, resources

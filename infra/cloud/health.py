@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.cloud.aws import Session, code_of, translated
-from infra.cloud.known import Known
+from infra.cloud.mending.known import Known
 
 Item = Mapping[str, Any]
 AT_ONCE = 6

@@ -22,7 +22,7 @@ from typing import Any
 
 from infra.cloud import aws_s3
 from infra.cloud.aws import Session
-from infra.cloud.root_settings import state_key
+from infra.cloud.project.settings import state_key
 from infra.cloud.work import Work
 from infra.errors import Refused, StateLocked
 from infra.files import explain
@@ -120,7 +120,7 @@ def s3_lock(session: Session, cluster: Cluster, region: str) -> Lock | None:
     if stored is None:
         return None
     said = _parse(stored.body)
-    pid = _worker(state, state_key(cluster, region))
+    pid = _worker(state, state_key(cluster, region), session.endpoint)
     here = str(said.get("Who", "")).rpartition("@")[2] == platform.node()
     lock = _terraforms(
         said,
@@ -229,8 +229,11 @@ def _holder(path: Path) -> int:
     return 0
 
 
-def _worker(state: S3State, key: str) -> int | None:
-    """The pid of a Terraform on this machine that works on that state; 0: there is none; None: cannot be known."""
+def _worker(state: S3State, key: str, endpoint: str | None) -> int | None:
+    """The pid of a Terraform on this machine that works on that state; 0: there is none; None: cannot be known.
+
+    ``endpoint`` is None for AWS itself. Two embedded AWSes may each hold a bucket of one name.
+    """
     if not Path("/proc/self/cmdline").exists():
         return None
     hidden = False
@@ -249,7 +252,8 @@ def _worker(state: S3State, key: str) -> int | None:
             continue
         backend = _json(folder / ".terraform" / "terraform.tfstate").get("backend", {})
         config = backend.get("config", {}) if isinstance(backend, dict) else {}
-        if (config.get("bucket"), config.get("key")) == (state.bucket, key):
+        served = (config.get("endpoints") or {}).get("s3")
+        if (config.get("bucket"), config.get("key"), served) == (state.bucket, key, endpoint):
             return int(entry.name)
     return None if hidden else 0
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from infra.cloud.health import Item, Seen
-from infra.cloud.known import Known, Thing
+from infra.cloud.mending.known import Known, Thing
 from infra.plan.noise import AUTOSCALER
 
 GONE = "the state knows it, AWS does not"

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from infra import files
-from infra.cloud import adoption, costs, known, modules, recovery, remote_state, rescue, restart, root
-from infra.cloud.adopt import Rules
+from infra.cloud import remote_state
+from infra.cloud.mending import adoption, known, recovery, rescue, restart
+from infra.cloud.mending.adopt import Rules
+from infra.cloud.pricing import costs
+from infra.cloud.project import modules, root
 from infra.cloud.site import Site
 from infra.cloud.terraform import Event, Outcome
 from infra.cloud.work import now, who

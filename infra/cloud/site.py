@@ -12,7 +12,7 @@ from infra.cloud import aws
 from infra.cloud import engine as engines
 from infra.cloud.aws import Session
 from infra.cloud.engine import Engine
-from infra.cloud.provider import ProviderLine, online
+from infra.cloud.project.provider import ProviderLine, online
 from infra.cloud.terraform import Terraform
 from infra.cloud.work import Work
 from infra.errors import SpecError

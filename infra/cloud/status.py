@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from infra.cloud import costs, health, history, locks, planning, restart
-from infra.cloud import known as knowing
+from infra.cloud import health, locks, planning
 from infra.cloud import parts as reading
 from infra.cloud.drift import each
-from infra.cloud.known import Known
+from infra.cloud.journal import history
+from infra.cloud.journal.records import Record
 from infra.cloud.locks import Lock
+from infra.cloud.mending import known as knowing
+from infra.cloud.mending import restart
+from infra.cloud.mending.known import Known
 from infra.cloud.parts import Part
-from infra.cloud.records import Record
+from infra.cloud.pricing import costs
 from infra.cloud.site import Site
 from infra.cloud.work import now
 from infra.errors import LocalError, NoPlan, UsageError

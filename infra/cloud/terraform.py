@@ -197,7 +197,7 @@ class Terraform:
         return outcome
 
     def _failure(self, command: str, errors: list[dict[str, Any]], tail: str) -> InfraError:
-        from infra.cloud.diagnose import explain
+        from infra.cloud.refusals.diagnose import explain
 
         known = explain(errors or tail, where=str(self.folder), profile=self.env.get("AWS_PROFILE", ""))
         if known is not None:

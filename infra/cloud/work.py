@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from infra import files
-from infra.cloud import modules, root
-from infra.cloud.provider import ProviderLine
+from infra.cloud.project import modules, root
+from infra.cloud.project.provider import ProviderLine
 from infra.errors import StateLocked
 from infra.spec.models import Cluster
 

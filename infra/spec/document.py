@@ -16,36 +16,15 @@ from typing import Any
 import yaml
 
 from infra.errors import Problem, SpecError
+from infra.spec.core_schema import core_value
+from infra.spec.syntax import syntax_error
 
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 50
 MAX_VALUES = 400_000  # counted with every alias written out
 
 _TAG = "tag:yaml.org,2002:"
-_NULL = {"", "~", "null", "Null", "NULL"}
-_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INT = re.compile(r"[-+]?[0-9]{1,18}")
-_BASED = re.compile(r"0(o[0-7]{1,18}|x[0-9a-fA-F]{1,15})")
-_FLOAT = re.compile(r"[-+]?(?=.{1,40}$)((\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]{1,2})?|[0-9]+[eE][-+]?[0-9]{1,2})")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufffe\uffff]")
-
-
-class Whole(int):
-    """An int whose text is the one in the file: an account 012345678901 keeps its zero."""
-
-    source: str
-
-    def __str__(self) -> str:
-        return self.source
-
-
-class Real(float):
-    """A float whose text is the one in the file: a version 1.30 stays 1.30."""
-
-    source: str
-
-    def __str__(self) -> str:
-        return self.source
 
 
 @dataclass(slots=True)
@@ -128,7 +107,7 @@ def parse_document(raw: bytes, path: Path) -> Document:
         for event in _events(text):
             builder.take(event)
     except yaml.YAMLError as error:
-        raise _syntax(error, text, path) from error
+        raise syntax_error(error, text, path) from error
     return builder.document(text)
 
 
@@ -159,54 +138,6 @@ def _events(text: str) -> Iterator[Any]:
     loader: Any = yaml.CBaseLoader if yaml.__with_libyaml__ else yaml.BaseLoader
     events: Iterator[Any] = yaml.parse(text, Loader=loader)
     return events
-
-
-def _syntax(error: yaml.YAMLError, text: str, path: Path) -> SpecError:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    lines = text.split("\n")
-    index = min(mark.line, len(lines) - 1) if mark else 0
-    problem = getattr(error, "problem", None) or str(error)
-    began = getattr(error, "context_mark", None)
-    if began and not "".join(lines[index:]).strip():
-        index, began = began.line, None  # what is not closed is only noticed at the end
-    why, fix = _explain_syntax(problem, lines[index])
-    above = next((place for place in range(index - 1, -1, -1) if lines[place].strip()), index)
-    if "mapping values are not allowed" in problem and (found := _explain_above(lines[above])):
-        index, began, (why, fix) = above, None, found
-    shown = lines[index].strip()[:60]
-    if began and mark and began.line != mark.line:
-        why += f" (in what began in line {began.line + 1})"
-    return SpecError(f"not valid YAML near {shown!r}", where=f"{path}:{index + 1}", why=why, fix=fix)
-
-
-def _explain_above(line: str) -> tuple[str, str] | None:
-    """What makes a line run into the next one, so that the parser only stumbles there."""
-    if line.lstrip(" ")[:1].isspace():
-        return "the line is indented with a tab, or with what only looks like a space", "indent with spaces"
-    if found := re.fullmatch(r"\s*(?:- )?([\w-]+):([^\s:/]\S*)", line):
-        return "there is no space after the ':'", f"write: {found[1]}: {found[2]}"
-    return None
-
-
-def _explain_syntax(problem: str, line: str) -> tuple[str, str]:
-    if "\t" in line[: len(line) - len(line.lstrip())]:
-        return "the line is indented with a tab", "indent with spaces"
-    if "cannot start any token" in problem:
-        return (
-            "a plain text cannot begin with @, `, % or a tab",
-            "put the text in quotes, and indent with spaces",
-        )
-    if "found unexpected ':'" in problem:
-        return "between { and }, a key's ':' is followed by a space", "put a space after the ':'"
-    if "mapping values are not allowed" in problem:
-        return "there is a second ': ' where none can be", "put a text that holds ': ' in quotes; check the indentation"
-    if "quoted scalar" in problem or "unexpected end of stream" in problem:
-        return "a quote is opened and never closed", "close the quote"
-    if "',' or" in problem:
-        return "a [ or { is opened and not closed, or a comma is missing", "close the bracket, or add the comma"
-    if "did not find expected key" in problem or "'-' indicator" in problem:
-        return "the indentation does not fit the lines above", "line up the keys of one level"
-    return problem, "correct the line"
 
 
 @dataclass(slots=True)
@@ -392,24 +323,3 @@ class _Builder:
 
 def _quoted(name: str) -> str:
     return f'put it in quotes: "{name}"' if name else "give it a name"
-
-
-def core_value(text: str) -> Any:
-    """What a plain scalar means in YAML 1.2's core schema; numbers too large for it, .inf and .nan stay texts."""
-    if text in _NULL:
-        return None
-    if text in _BOOL:
-        return _BOOL[text]
-    if _INT.fullmatch(text):
-        whole = Whole(text)
-        whole.source = text
-        return whole
-    if _BASED.fullmatch(text):
-        whole = Whole(text, 0)
-        whole.source = text
-        return whole
-    if _FLOAT.fullmatch(text):
-        real = Real(text)
-        real.source = text
-        return real
-    return text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from infra.ui.console import console
 
 if TYPE_CHECKING:
-    from infra.cloud.records import Record
+    from infra.cloud.journal.records import Record
 
 COLOURS = {"done": "green", "failed": "red", "interrupted": "yellow", "killed": "red", "running": "cyan"}
 COUNTS = {"add": "+", "change": "~", "remove": "-", "import": "="}

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from infra.cloud import adopt, aws, aws_find
-from infra.cloud.adopt_kinds import KINDS
-from infra.cloud.aws_find import Search
-from infra.cloud.aws_remove import Remover
+from infra.cloud import aws
+from infra.cloud.mending import adopt
+from infra.cloud.mending import find as aws_find
+from infra.cloud.mending.find import Search
+from infra.cloud.mending.kinds import KINDS
+from infra.cloud.mending.remove import Remover
 from infra.errors import CloudError
 from infra.spec.models import Aws
 from tests.conftest import Infra

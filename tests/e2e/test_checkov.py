@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from infra.cloud import modules, root
-from infra.cloud.provider import online
+from infra.cloud.project import modules, root
+from infra.cloud.project.provider import online
 from infra.spec.load import load
 from tests.conftest import LABS, Infra, clean_environment
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from infra import assets, files
-from infra.cloud import modules, root
-from infra.cloud.provider import ProviderLine
-from infra.cloud.root_terms import address_of_tag, terms
+from infra.cloud.project import modules, root
+from infra.cloud.project.provider import ProviderLine
+from infra.cloud.project.terms import address_of_tag, terms
 from infra.local import control, endpoint, engine, inventory, mirror
 from infra.spec.load import load
 from infra.spec.models import State

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.cloud import adopt
-from infra.cloud.adopt import ADDRESS, CLUSTER, Create, Found, Rules
-from infra.cloud.adopt_kinds import KINDS, REPEATABLE
-from infra.cloud.root_terms import tag_of_address
+from infra.cloud.mending import adopt
+from infra.cloud.mending.adopt import ADDRESS, CLUSTER, Create, Found, Rules
+from infra.cloud.mending.kinds import KINDS, REPEATABLE
+from infra.cloud.project.terms import tag_of_address
 
 MODULES = Path(__file__).parents[2] / "terraform" / "modules"
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -250,6 +250,6 @@ def test_nothing_is_taken_twice_nor_from_anybody(
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.type)
 def test_every_kind_can_be_removed(kind: Any) -> None:
-    from infra.cloud.aws_remove import PLAIN, SPECIAL
+    from infra.cloud.mending.remove import PLAIN, SPECIAL
 
     assert (kind.type in PLAIN) != (kind.type in SPECIAL)

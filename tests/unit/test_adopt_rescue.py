@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import files
-from infra.cloud import recovery, rescue
-from infra.cloud.adopt import Rules
+from infra.cloud.mending import recovery, rescue
+from infra.cloud.mending.adopt import Rules
 from infra.cloud.site import Site
 from infra.cloud.terraform import Terraform
 from infra.cloud.work import READY, Work
@@ -247,7 +247,7 @@ def test_a_damaged_state_is_mended_and_its_region_looked_into(fake: Fake) -> Non
 
 
 def test_the_apply_of_an_adoption_is_a_plan_that_says_so() -> None:
-    from infra.cloud.adoption import adopting
+    from infra.cloud.mending.adoption import adopting
 
     one = Change("a.b", "a", "import", reasons=("adopted: it exists as x",))
     other = Change("c.d", "c", "create", reasons=("new",))

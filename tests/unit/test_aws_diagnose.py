@@ -11,8 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.cloud import refusals_access, refusals_aws, refusals_engine
-from infra.cloud.diagnose import coded, explain, recognise
+from infra.cloud.refusals import access as refusals_access
+from infra.cloud.refusals import aws as refusals_aws
+from infra.cloud.refusals import engine as refusals_engine
+from infra.cloud.refusals.diagnose import coded, explain, recognise
 from infra.errors import InfraError, ToolFailed
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "data" / "refusals.yaml").read_text(encoding="utf-8"))

@@ -13,9 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from infra.cli.doctor import command, line
-from infra.cloud import aws, aws_facts, doctor, doctor_account, doctor_machine, locks, remote_state
+from infra.cloud import aws, aws_facts, locks, remote_state
 from infra.cloud.aws_facts import RegionState, Room
-from infra.cloud.doctor import Check
+from infra.cloud.checkup import account as doctor_account
+from infra.cloud.checkup import check, doctor
+from infra.cloud.checkup import machine as doctor_machine
+from infra.cloud.checkup.check import Check
 from infra.errors import AccessDenied, ExpiredCredentials, Unreachable
 from infra.spec.load import load
 from infra.spec.models import Aws, Cluster
@@ -291,7 +294,7 @@ def test_the_state_bucket(account: dict[str, Any], monkeypatch: pytest.MonkeyPat
 
 def test_a_check_that_hangs_is_given_up() -> None:
     started = time.monotonic()
-    (found,) = doctor.guarded("slow", lambda: time.sleep(5) or [], deadline=0.2)
+    (found,) = check.guarded("slow", lambda: time.sleep(5) or [], deadline=0.2)
     assert time.monotonic() - started < 2
     assert found.status == "fail"
     assert "took too long" in found.what

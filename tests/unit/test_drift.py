@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from infra.cloud.drift import Drift, RegionDrift
-from infra.cloud.strays import Stray
+from infra.cloud.mending.strays import Stray
 from infra.plan.drift import GONE, drift, lasting, written
 from infra.plan.model import Change
 from infra.plan.noise import TABLE

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from infra.cloud import aws_facts, fresh_prices, prices
+from infra.cloud import aws_facts
+from infra.cloud.pricing import fresh as fresh_prices
+from infra.cloud.pricing import prices
 from infra.errors import Refused
 from infra.spec.load import load
 from tests.conftest import LABS

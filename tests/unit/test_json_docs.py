@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from infra.cli.main import COMMANDS, run
+from infra.cloud.checkup.check import Check
+from infra.cloud.checkup.doctor import data
 from infra.cloud.destroy import Left
-from infra.cloud.doctor import Check, data
 from infra.cloud.locks import Lock
 from infra.errors import SpecError
 from infra.plan.model import Leftover

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.cloud.records import Record
+from infra.cloud.journal.records import Record
 from infra.ui import log_view
 from tests.unit.render import golden, render
 

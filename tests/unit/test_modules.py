@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from infra.cloud import modules
-from infra.cloud.provider import ProviderLine, online
-from infra.cloud.root_terms import tag_of_address
+from infra.cloud.project import modules
+from infra.cloud.project.provider import ProviderLine, online
+from infra.cloud.project.terms import tag_of_address
 from infra.errors import FileError
 from tests import provider_schema
 

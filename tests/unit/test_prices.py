@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.cloud import price_list, prices
-from infra.cloud.price_table import HOURS_PER_MONTH, THINGS, Price, Source, Table, parse, shipped, thing
+from infra.cloud.pricing import price_list, prices
+from infra.cloud.pricing.price_table import HOURS_PER_MONTH, THINGS, Price, Source, Table, parse, shipped, thing
 from infra.plan.model import Cost, total
 from infra.spec import catalog
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from infra.cloud import modules, root
-from infra.cloud.provider import ProviderLine, online
+from infra.cloud.project import modules, root
+from infra.cloud.project.provider import ProviderLine, online
 from infra.spec.load import load
 from tests import provider_schema as check
 

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from infra.cloud import applying, asof, history, records, remote_records
-from infra.cloud.history import History
-from infra.cloud.records import Record
+from infra.cloud import applying
+from infra.cloud.journal import asof, history, records
+from infra.cloud.journal import remote as remote_records
+from infra.cloud.journal.history import History
+from infra.cloud.journal.records import Record
 from infra.cloud.work import Work
 from infra.errors import AccessDenied, Refused, SpecError, Unreachable, UsageError
 from infra.plan.model import Change, Plan, RegionPlan

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import files
-from infra.cloud import root
-from infra.cloud.provider import ProviderLine, online
-from infra.cloud.root_terms import Ref, address_of_tag, tag_of_address, terms
+from infra.cloud.project import root
+from infra.cloud.project.provider import ProviderLine, online
+from infra.cloud.project.terms import Ref, address_of_tag, tag_of_address, terms
 from infra.spec.load import load
 from infra.spec.models import Cluster
 
@@ -328,7 +328,7 @@ def test_the_current_provider_lacks_nothing(name: str) -> None:
 
 
 def test_a_thousand_pools_take_less_than_a_second(tmp_path: Path) -> None:
-    from infra.cloud import modules
+    from infra.cloud.project import modules
 
     pool = {
         "profile": "cpu",

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from infra.errors import InfraError, SpecError, UsageError
-from infra.spec.document import core_value, parse_document
+from infra.spec.core_schema import core_value
+from infra.spec.document import parse_document
 from infra.spec.load import Loaded, load, read
 
 LABS = Path(__file__).parents[1] / "labs"

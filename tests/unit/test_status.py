@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from infra.cloud.health import Seen
-from infra.cloud.known import Known, Thing, _known
+from infra.cloud.journal.records import Record
 from infra.cloud.locks import Lock
+from infra.cloud.mending.known import Known, Thing, _known
 from infra.cloud.parts import GONE, Part, failure, parts
-from infra.cloud.records import Record
 from infra.cloud.status import RESTARTED, RegionStatus, Status
 from infra.plan.model import Cost, Machine
 from infra.ui import status_view

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.cloud.root_terms import identifier
+from infra.cloud.project.terms import identifier
 from infra.plan import words
 
 

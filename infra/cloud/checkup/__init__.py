@@ -1,0 +1,1 @@
+"""`infra doctor`: checks of this machine and of the account."""

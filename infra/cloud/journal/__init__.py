@@ -1,0 +1,1 @@
+"""The record of every apply, and the way back to one."""

@@ -1,0 +1,1 @@
+"""What a killed apply left: found by tag, adopted or removed; damaged files restored."""

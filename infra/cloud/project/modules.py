@@ -1,0 +1,96 @@
+"""The Terraform modules: HCL sources in which lines starting with ``#%`` choose between provider lines.
+
+A source is itself valid HCL for ``terraform fmt``: the only template syntax is Jinja's line statements
+(``#% if provider_major >= 6`` … ``#% else`` … ``#% endif``), which HCL reads as comments. All other delimiters are
+set to characters that no source can contain.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra import assets, files
+from infra.cloud.project.provider import ProviderLine
+from infra.errors import FileError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FOLDER = "modules"
+MARK = "#%"
+SUFFIXES = (".tf", ".tftpl")
+
+
+def sources() -> dict[str, str]:
+    """The text of every module source by its path below the modules folder, sorted (``pool/main.tf``)."""
+    top = assets.root("terraform") / FOLDER
+    found = sorted(path for path in top.glob("*/*") if path.suffix in SUFFIXES)
+    return {path.relative_to(top).as_posix(): files.read_text(path) for path in found}
+
+
+def sources_digest() -> str:
+    """sha256 hex of all module sources: changes exactly when one of them does."""
+    return files.digest(sources())
+
+
+def rendered(major: int) -> dict[str, str]:
+    """The modules for one major version of the provider, by path below the modules folder."""
+    return {path: _rendered(text, major) for path, text in sources().items()}
+
+
+def render(line: ProviderLine, into: Path) -> None:
+    """Write the modules for ``line`` into the folder ``into`` (as ``into/<name>/*.tf``).
+
+    A file that is already right is not touched; what does not belong there is removed. Raises FileError.
+    """
+    wanted = {into / path: text for path, text in rendered(line.major).items()}
+    for path, text in wanted.items():
+        if not path.is_file() or files.read_text(path) != text:
+            files.write_text(path, text)
+    _remove_stale(into, set(wanted))
+
+
+@lru_cache(maxsize=256)
+def _rendered(text: str, major: int) -> str:
+    if MARK not in text:
+        return text
+    return _environment().from_string(text).render(provider_major=major)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import Environment, StrictUndefined
+
+    return Environment(
+        line_statement_prefix=MARK,
+        block_start_string="\x01%",
+        block_end_string="%\x01",
+        variable_start_string="\x02=",
+        variable_end_string="=\x02",
+        comment_start_string="\x03#",
+        comment_end_string="#\x03",
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,
+    )
+
+
+def _remove_stale(top: Path, wanted: set[Path]) -> None:
+    folders = {path.parent for path in wanted}
+    try:
+        for path in sorted(top.rglob("*"), reverse=True):
+            if path.is_dir() and not path.is_symlink():
+                if path not in folders:
+                    shutil.rmtree(path)
+            elif path not in wanted:
+                path.unlink()
+    except OSError as error:
+        raise FileError(
+            f"cannot remove what does not belong into {top}",
+            where=str(error.filename or top),
+            why=error.strerror or str(error),
+            fix="give yourself permission to write there, or remove the folder; infra writes it again",
+        ) from error

@@ -1,0 +1,1 @@
+"""What AWS, its provider and Terraform refuse, in a user's words."""
