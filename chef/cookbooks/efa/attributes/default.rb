@@ -1,0 +1,3 @@
+# frozen_string_literal: true
+
+default['infra']['efa']['version'] = '1.43.2'
