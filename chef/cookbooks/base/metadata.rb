@@ -1,0 +1,8 @@
+name 'base'
+maintainer 'The infra authors'
+license 'Apache-2.0'
+description 'What every machine has: users, ssh, kernel settings, limits, time, and packages that stay as they are'
+version '1.0.0'
+chef_version '>= 18.0'
+supports 'debian', '>= 12.0'
+supports 'ubuntu', '>= 22.04'
