@@ -14,6 +14,7 @@ from datetime import datetime
 from infra.cloud.aws import Session, code_of, translated
 from infra.errors import CloudError, Refused
 
+JSON = "application/json"
 MISSING = ("NoSuchKey", "NoSuchBucket", "404", "NotFound")
 # From before S3 said which region it means: no LocationConstraint.
 FIRST_REGION = "us-east-1"
@@ -50,7 +51,22 @@ def read(session: Session, region: str, bucket: str, key: str) -> Stored | None:
             raise
 
 
-def write(session: Session, region: str, bucket: str, key: str, body: bytes, *, new: bool = False) -> str:
+def size(session: Session, region: str, bucket: str, key: str) -> int | None:
+    """How many bytes the object has, None when it (or the bucket) is not there."""
+    from botocore.exceptions import ClientError
+
+    with translated("s3:GetObject", f"s3://{bucket}/{key}", session.profile):
+        try:
+            return int(session.client("s3", region).head_object(Bucket=bucket, Key=key)["ContentLength"])
+        except ClientError as error:
+            if code_of(error) in MISSING:
+                return None
+            raise
+
+
+def write(
+    session: Session, region: str, bucket: str, key: str, body: bytes, *, new: bool = False, kind: str = JSON
+) -> str:
     """Store the object, encrypted; its new tag. ``new`` refuses to replace one that is there (Refused)."""
     from botocore.exceptions import ClientError
 
@@ -62,7 +78,7 @@ def write(session: Session, region: str, bucket: str, key: str, body: bytes, *, 
                 Key=key,
                 Body=body,
                 ServerSideEncryption="AES256",
-                ContentType="application/json",
+                ContentType=kind,
                 **only,
             )
         except ClientError as error:
