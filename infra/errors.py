@@ -3,6 +3,7 @@
 InfraError                what, where, why, fix; exit code 1
 ├── UsageError            the command line is wrong
 ├── SpecError             cluster.yaml is wrong (many problems at once)
+├── PolicyError           a cookbook, a role or an attribute is wrong (before anything is started)
 ├── AssetError            the installation is damaged: a shipped file is missing
 ├── FileError             a file cannot be read or written (permission, disk full)
 ├── ToolError             an external program
@@ -96,6 +97,10 @@ class UsageError(InfraError):
 
 
 class SpecError(InfraError):
+    pass
+
+
+class PolicyError(InfraError):
     pass
 
 

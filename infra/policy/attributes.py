@@ -1,0 +1,111 @@
+"""``cluster.yaml`` → the attributes of a profile's machines, all under ``infra``, and the profile's own laid over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from infra.errors import PolicyError
+from infra.policy import hardware
+from infra.spec.models import Cluster, Docker, Profile, Storage
+
+Where = Callable[..., str]
+
+# Keys of node.json that are no attributes to Chef.
+RESERVED = ("run_list", "chef_environment", "policy_name", "policy_group", "recipes", "roles", "tags", "name")
+# What `infra` is made of; a profile may lay values over these, not put something of another shape in their place.
+SECTIONS = ("users", "nvidia", "cuda", "docker", "storage", "kubernetes", "research", "repositories")
+
+
+def derive(cluster: Cluster, name: str, where: Where) -> dict[str, Any]:
+    """The attributes of a profile. Raises PolicyError for ``attributes:`` that do not fit what they are laid over."""
+    profile = cluster.profiles[name]
+    own = profile.attributes
+    for key in RESERVED:
+        if key in own:
+            raise PolicyError(
+                f"{key!r} is no attribute",
+                where=where("profiles", name, "attributes", key),
+                why="Chef reads this key of node.json as something else",
+                fix="write the run-list as profiles.NAME.run_list" if key == "run_list" else "give it another name",
+            )
+    merged = merge({"infra": _infra(cluster, name, profile)}, own)
+    _shape(merged, name, where)
+    return merged
+
+
+def _shape(merged: Mapping[str, Any], name: str, where: Where) -> None:
+    infra = merged["infra"]
+    if not isinstance(infra, dict):
+        raise _misshapen(("infra",), name, where)
+    for key in SECTIONS:
+        if key in infra and infra[key] is not None and not isinstance(infra[key], dict):
+            raise _misshapen(("infra", key), name, where)
+
+
+def _misshapen(path: tuple[str, ...], name: str, where: Where) -> PolicyError:
+    text = ".".join(path)
+    return PolicyError(
+        f"the attribute {text} of the profile {name} is not a mapping",
+        where=where("profiles", name, "attributes", *path),
+        why="the cookbooks read keys below it",
+        fix=f"write keys and values below {text}; see infra policy show {name}",
+    )
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key; anything else above takes the place of what is below, as in Chef."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _infra(cluster: Cluster, name: str, profile: Profile) -> dict[str, Any]:
+    users = cluster.access.users
+    found: dict[str, Any] = {
+        "cluster": cluster.cluster,
+        "profile": name,
+        "os": profile.os,
+        "users": {login: {"keys": list(user.keys), "sudo": user.sudo} for login, user in users.items()},
+        "docker": {"version": (profile.docker or Docker.model_validate({})).version},
+        "storage": {key: _storage(item) for key, item in cluster.storage.items()},
+    }
+    if profile.nvidia is not None:
+        kinds = list(hardware.machines(cluster, name))
+        found["nvidia"] = {
+            "driver": profile.nvidia.driver,
+            "module": hardware.module(profile, kinds),
+            "fabric_manager": hardware.fabric_manager(kinds),
+        }
+        found["cuda"] = {"versions": [profile.nvidia.cuda]}
+    if cluster.kubernetes is not None:
+        found["kubernetes"] = {"version": cluster.kubernetes.version}
+    return found
+
+
+def _storage(item: Storage) -> dict[str, str]:
+    """Where it is mounted and from. An EFS' id differs by region: a machine learns it when it starts."""
+    place = {"kind": item.kind, "mount": item.mount}
+    if item.nfs is not None:
+        return {**place, "host": item.nfs.host, "export": item.nfs.export}
+    if item.s3 is not None:
+        return {**place, "bucket": item.s3.bucket}
+    return place
+
+
+def versions(attributes: Mapping[str, Any], cookbooks: set[str]) -> dict[str, str]:
+    """What has a version, flat and in order; only what some cookbook of the run-list installs."""
+    infra = attributes["infra"]
+    found = {"os": infra.get("os")}
+    nvidia = infra.get("nvidia")
+    if nvidia and "nvidia" in cookbooks:
+        found |= {"nvidia.driver": nvidia.get("driver"), "nvidia.module": nvidia.get("module")}
+    cuda = infra.get("cuda")
+    if cuda and "cuda" in cookbooks:
+        found["cuda"] = " ".join(map(str, cuda.get("versions") or ()))
+    for key in ("docker", "kubernetes"):
+        if infra.get(key) and key in cookbooks:
+            found[key] = infra[key].get("version")
+    return {key: str(value) for key, value in found.items() if value}
