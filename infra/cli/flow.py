@@ -48,12 +48,9 @@ def plan_site(site: Site, options: Options, warnings: list[Problem], quiet: bool
     """Plan with progress and save; the lock is the caller's."""
     from infra import proc
     from infra.cloud import planning
-    from infra.cloud.pricing import fresh as fresh_prices
     from infra.ui.progress import reporter
 
-    if options.refresh_prices:
-        fresh_prices.refresh(site)
-    fresh_prices.use_kept()
+    _prices(site, options.refresh_prices)
     request = planning.Request(options.regions, options.only, options.destroy, options.as_of, options.adopt)
     planning.forget(site)
     with reporter("plan", quiet) as sink, proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True)):
@@ -61,6 +58,19 @@ def plan_site(site: Site, options: Options, warnings: list[Problem], quiet: bool
     if not plan.empty:  # nothing to do is no plan that a later apply could find stale
         planning.save(site, plan)
     return plan
+
+
+def _prices(site: Site, refresh: bool) -> None:
+    """Use the prices that were fetched before, or fetch them now."""
+    from infra.local import places
+
+    if not refresh and not (places.cache() / "prices.json").is_file():
+        return
+    from infra.cloud.pricing import fresh
+
+    if refresh:
+        fresh.refresh(site)
+    fresh.use_kept()
 
 
 def apply_site(site: Site, plan: Plan, quiet: bool, check: bool) -> None:

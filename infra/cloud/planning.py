@@ -12,15 +12,13 @@ from pathlib import Path
 
 from infra import files
 from infra.cloud import remote_state
-from infra.cloud.mending import adoption, known, recovery, rescue, restart
-from infra.cloud.mending.adopt import Rules
-from infra.cloud.pricing import costs
+from infra.cloud.mending import known, recovery, rescue, restart
+from infra.cloud.mending.rules import Rules
 from infra.cloud.project import modules, root
 from infra.cloud.site import Site
 from infra.cloud.terraform import Event, Outcome
 from infra.cloud.work import now, who
 from infra.errors import InfraError, NoPlan, Problem, UsageError
-from infra.plan import terraform as reading
 from infra.plan import words
 from infra.plan.machines import NOTE, machines
 from infra.plan.model import Plan, RegionPlan, from_data
@@ -81,8 +79,15 @@ def blank(site: Site, request: Request, warnings: Sequence[Problem] = (), region
         as_of=request.as_of,
         endpoint=site.aws.endpoint or "",
         warnings=tuple(problem.data() for problem in warnings),
-        prices_date=costs.date(),
+        prices_date=prices_date(),
     )
+
+
+def prices_date() -> str:
+    """The days of the list prices in use."""
+    from infra.cloud.pricing import costs
+
+    return costs.date()
 
 
 def prepare_state(site: Site, regions: Sequence[str]) -> None:
@@ -135,10 +140,18 @@ def plan_project(
     def run(file: str, destroy: bool) -> Outcome:
         return terraform.plan(Path(file), emit, targets=targets, destroy=destroy)
 
-    if rules := request.rules.get(region):
-        looked = adoption.look(site, region, rules, run, out, destroy=request.destroy, whole=not targets)
-    else:
-        looked = adoption.Looked(run(out, request.destroy))
+    rules = request.rules.get(region)
+    outcome = None if rules else run(out, request.destroy)
+    # What reads a plan is imported while Terraform has made it or never: a plan's start is on everybody's path.
+    from infra.cloud.mending import adoption
+    from infra.cloud.pricing import costs
+    from infra.plan import terraform as reading
+
+    looked = (
+        adoption.look(site, region, rules, run, out, destroy=request.destroy, whole=not targets)
+        if rules
+        else adoption.Looked(outcome or run(out, request.destroy))
+    )
     outcome = looked.outcome
     base = RegionPlan(region, file=files.digest(path.read_bytes()), leftovers=looked.leftovers, kept=looked.kept)
     if not outcome.changes and not looked.leftovers:
@@ -164,8 +177,8 @@ def mark(site: Site, region: str) -> str:
     content = root.build(site.cluster, region, site.line)
     sources = {name: call.get("source") for name, call in content.get("module", {}).items()}
     cli = site.env.get("TF_CLI_CONFIG_FILE", "")
-    nested = {path: _CALL.findall(text) for path, text in modules.rendered(site.line.major).items()}
-    return files.digest([site.engine.data(), content.get("terraform"), sources, nested, cli])
+    nested = {path: _CALL.findall(text) for path, text in modules.sources().items()}
+    return files.digest([site.engine.data(), content.get("terraform"), sources, nested, site.line.major, cli])
 
 
 def wanted_regions(site: Site, asked: Sequence[str]) -> list[str]:

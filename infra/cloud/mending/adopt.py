@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from infra.cloud.mending.kinds import KINDS, Kind
+from infra.cloud.mending.rules import Rules as Rules
 from infra.plan.words import kind as kind_name
 from infra.plan.words import title
 
@@ -70,18 +71,6 @@ class Create:
             if isinstance(pair, Mapping) and pair.get("key") == ADDRESS:
                 return str(pair.get("value") or "")
         return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """``since``: when the first unfinished apply began; what is older and has no tag of ours is not ours.
-
-    ``trusting``: the user said so (``--adopt``): a name is proof enough.
-    """
-
-    cluster: str
-    since: datetime | None = None
-    trusting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

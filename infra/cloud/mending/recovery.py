@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from infra import files
 from infra.cloud.journal import records
-from infra.cloud.mending import find as aws_find
 from infra.cloud.mending import rescue
-from infra.cloud.mending.adopt import Rules
-from infra.cloud.mending.adoption import adopting
+from infra.cloud.mending.rules import Rules
 from infra.cloud.work import now
 from infra.errors import FileError, InfraError, Refused, StateLocked
 from infra.plan.model import RegionPlan
@@ -135,7 +133,9 @@ def guard(site: Site, regions: Sequence[RegionPlan]) -> None:
 
     It is somebody else's, or ours with its state lost; a second one beside it would mix with it.
     """
+    from infra.cloud.mending import find as aws_find
     from infra.cloud.mending import known
+    from infra.cloud.mending.adoption import adopting
 
     for plan in regions:
         if not plan.count("create") or adopting(plan) or known.read(site, plan.region).things:
