@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,8 +114,8 @@ def download(names: Sequence[str]) -> list[Path]:
         *("-o", "Debug::NoLocking=1"),
     ]
     wanted = ["install", "--yes", "--no-install-recommends", "--reinstall", *names]
-    # Named without our archives: apt leaves out of this list what it has already.
-    planned = _apt([*options, "--print-uris", "--quiet=2", *wanted])
+    with tempfile.TemporaryDirectory() as empty:  # apt leaves out of this list what it has in its archives already
+        planned = _apt([*options, "-o", f"Dir::Cache::archives={empty}", "--print-uris", "--quiet=2", *wanted])
     files = [archives / line.split()[1] for line in planned.splitlines() if line.startswith("'")]
     with locked(cache() / "debs.lock"):
         if not all(file.is_file() for file in files):
