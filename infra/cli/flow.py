@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from infra.cloud.planning import RegionSink
     from infra.cloud.site import Site
     from infra.errors import Problem
-    from infra.plan.model import Plan
+    from infra.plan.model import ImageStep, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,32 @@ def plan_site(site: Site, options: Options, warnings: list[Problem], quiet: bool
     from infra.ui.progress import reporter
 
     _prices(site, options.refresh_prices)
-    request = planning.Request(options.regions, options.only, options.destroy, options.as_of, options.adopt)
     planning.forget(site)
+    steps = () if options.destroy else _stage(site, options)
+    request = planning.Request(
+        options.regions, options.only, options.destroy, options.as_of, options.adopt, images=steps
+    )
     with reporter("plan", quiet) as sink, proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True)):
         plan = planning.make(site, request, warnings, sink)
     if not plan.empty:  # nothing to do is no plan that a later apply could find stale
         planning.save(site, plan)
     return plan
+
+
+def _stage(site: Site, options: Options) -> tuple[ImageStep, ...]:
+    """Choose the images that machines start from; what must be done to images first."""
+    from infra.cloud import planning
+
+    regions = planning.wanted_regions(site, options.regions)
+    planning.check_parts(site, options.only)
+    if not any(profile.run_list and not profile.image for profile in site.cluster.profiles.values()):
+        return ()
+    from infra.image import staging
+
+    staged = staging.look(site, regions, options.only)
+    site.images, site.awaited = staged.images, staged.pending
+    site.notes += staged.notes
+    return staged.steps
 
 
 def _prices(site: Site, refresh: bool) -> None:
@@ -81,10 +101,30 @@ def apply_site(site: Site, plan: Plan, quiet: bool, check: bool) -> None:
 
     with reporter("apply", quiet) as sink, proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True)):
         if check:
-            applying.refuse_stale(site, plan)
+            applying.refuse_stale(site, plan, moved=_images_moved(site, plan))
         said = len(site.notes)
         try:
+            if plan.images:
+                plan = _images(site, plan, sink, quiet)
             applying.apply(site, plan, sink, "destroy" if plan.destroy else "apply")
         finally:
             for note in site.notes[said:]:
                 click.echo(note, err=True)
+
+
+def _images_moved(site: Site, plan: Plan) -> list[Problem]:
+    """Have the site start its machines from what the plan says; whether that is still what would be chosen."""
+    if plan.destroy or not (plan.images or any(region.images for region in plan.regions)):
+        return []
+    from infra.image import staged_apply, staging
+
+    staged_apply.restore(site, plan)
+    return staged_apply.moved(plan, staging.look(site, [region.region for region in plan.regions], plan.only))
+
+
+def _images(site: Site, plan: Plan, sink: RegionSink | None, quiet: bool) -> Plan:
+    """Bake and promote what the plan says, before Terraform."""
+    from infra.image import staged_apply
+    from infra.image.bake import for_plan
+
+    return staged_apply.carry_out(site, plan, for_plan(site, quiet), sink)

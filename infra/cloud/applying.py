@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +24,12 @@ CHECK_FILE = "check.tfplan"
 AGAIN = "look at the new plan: infra plan"
 
 
-def refuse_stale(site: Site, plan: Plan, sink: RegionSink | None = None) -> None:
-    """Raise StalePlan, naming everything that moved since the plan was saved: the spec, the modules, the world."""
-    problems = [Problem(text, fix=AGAIN) for text in restart.set_aside(site)]
+def refuse_stale(site: Site, plan: Plan, sink: RegionSink | None = None, moved: Sequence[Problem] = ()) -> None:
+    """Raise StalePlan, naming everything that moved since the plan was saved: the spec, the modules, the world.
+
+    ``moved`` is what the caller found already.
+    """
+    problems = [*moved, *(Problem(text, fix=AGAIN) for text in restart.set_aside(site))]
     if plan.spec != site.loaded.digest:
         problems.append(Problem(f"{site.loaded.path.name} changed", where=str(site.loaded.path), fix=AGAIN))
     if plan.engine != site.engine.data():
@@ -51,7 +54,7 @@ def _files_moved(site: Site, region: RegionPlan) -> list[Problem]:
     path = site.work.region(region.region) / PLAN_FILE
     if not path.is_file() or files.digest(path.read_bytes()) != region.file:
         return [Problem(f"{region.region}: the saved Terraform plan is missing or changed", where=str(path), fix=AGAIN)]
-    if site.work.prepare(site.cluster, region.region, site.line) != region.project:
+    if site.work.prepare(site.cluster_in(region.region), region.region, site.line) != region.project:
         return [Problem(f"{region.region}: the Terraform modules changed", where=str(path.parent), fix=AGAIN)]
     return []
 
@@ -64,10 +67,14 @@ def _world_moved(site: Site, plan: Plan, sink: RegionSink | None) -> list[Proble
         targets = planning.wanted_targets(site, region, plan.only) or []
         return planning.plan_region(site, region, request, targets, sink, out=CHECK_FILE)
 
-    found = {item.region: item for item in planning.side_by_side([item.region for item in plan.regions], again)}
+    found = planning.side_by_side([item.region for item in plan.regions], again)
+    return differences(plan.regions, found)
+
+
+def differences(plans: Sequence[RegionPlan], found: Sequence[RegionPlan]) -> list[Problem]:
+    """What each region's fresh plan does otherwise than the one that was shown."""
     problems = []
-    for was in plan.regions:
-        fresh = found[was.region]
+    for was, fresh in zip(plans, found, strict=True):
         for address in sorted({*was.world, *fresh.world}):
             if was.world.get(address) != fresh.world.get(address):
                 problems.append(_moved(was, fresh, address))

@@ -21,7 +21,7 @@ from infra.cloud.work import now, who
 from infra.errors import InfraError, NoPlan, Problem, UsageError
 from infra.plan import words
 from infra.plan.machines import NOTE, machines
-from infra.plan.model import Plan, RegionPlan, from_data
+from infra.plan.model import ImageStep, Plan, RegionPlan, from_data
 
 PLAN_FILE = "plan.tfplan"
 _CALL = re.compile(r'(?m)^module "([^"]+)" \{\s+source\s*=\s*"([^"]+)"')  # one module calling another
@@ -40,6 +40,8 @@ class Request:
     adopt: bool = False
     rules: Mapping[str, Rules] = field(default_factory=dict)
     """By region: how to look for what an unfinished apply left. Made by ``make``."""
+    images: tuple[ImageStep, ...] = ()
+    """What must be done to images first."""
 
 
 def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: RegionSink | None = None) -> Plan:
@@ -74,6 +76,7 @@ def blank(site: Site, request: Request, warnings: Sequence[Problem] = (), region
         regions=tuple(regions),
         machines=machines(site.cluster) if not request.destroy else (),
         notes=(*site.notes, *((NOTE,) if site.cluster.metal and not request.destroy else ())),
+        images=request.images,
         only=request.only,
         destroy=request.destroy,
         as_of=request.as_of,
@@ -108,8 +111,11 @@ def plan_region(
     started = time.monotonic()
     project = prepare(site, region)
     found = plan_project(site, region, request, targets, sink, out)
+    chosen = site.images.get(region, {})
     return replace(
         found,
+        images=dict(chosen),
+        awaits={ami: name for ami, name in site.awaited.items() if ami in chosen.values()},
         limits=tuple(root.limits(site.cluster, region, site.line)),
         project=project,
         seconds=round(time.monotonic() - started, 3),
@@ -118,7 +124,7 @@ def plan_region(
 
 def prepare(site: Site, region: str) -> str:
     """Write one region's project and initialise it when that is due; the project's digest."""
-    project = site.work.prepare(site.cluster, region, site.line)
+    project = site.work.prepare(site.cluster_in(region), region, site.line)
     ready = mark(site, region)
     if site.work.needs_init(region, ready):
         rescue.before_init(site.work.region(region))
@@ -160,6 +166,8 @@ def plan_project(
         same = costs.of_raw_state(known.read(site, region).raw, region)
         return replace(base, before=same.sum, after=same.sum, full=same.full)
     shown = looked.shown or terraform.show(Path(out))
+    if site.awaited:
+        shown = reading.renamed(shown, {ami: f"the image of {name}" for ami, name in site.awaited.items()})
     before, after = costs.of_plan(shown, region)
     return replace(
         base,

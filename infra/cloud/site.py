@@ -35,6 +35,10 @@ class Site:
     cancel: proc.Cancel = field(default_factory=proc.Cancel)
     notes: list[str] = field(default_factory=list)
     """What was done on the way that the user should hear of."""
+    images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Region -> profile -> the AMI that its machines start from, where the plan chose one."""
+    awaited: Mapping[str, str] = field(default_factory=dict)
+    """AMI (or the stand-in for it) -> the profile that this plan bakes."""
     _session: Session | None = None
 
     @property
@@ -51,6 +55,17 @@ class Site:
         if self._session is None:
             self._session = aws.session(self.aws, self.line.endpoint)
         return self._session
+
+    def cluster_in(self, region: str) -> Cluster:
+        """The cluster as that region's project is written from it: with the images that were chosen."""
+        chosen = self.images.get(region)
+        if not chosen:
+            return self.cluster
+        profiles = {
+            name: profile.model_copy(update={"image": chosen[name]}) if name in chosen else profile
+            for name, profile in self.cluster.profiles.items()
+        }
+        return self.cluster.model_copy(update={"profiles": profiles})
 
     def terraform(self, region: str) -> Terraform:
         return Terraform(self.engine, self.work.region(region), self.env, self.cancel)

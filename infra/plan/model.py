@@ -100,6 +100,10 @@ class RegionPlan:
     file: str = ""
     seconds: float = 0.0
     leftovers: tuple[Leftover, ...] = ()
+    images: dict[str, str] = field(default_factory=dict)
+    """Profile -> the AMI that its machines start from here, where infra chose it."""
+    awaits: dict[str, str] = field(default_factory=dict)
+    """Stand-in for an AMI -> the profile that is baked first. Such a region is planned once more after the bake."""
     kept: tuple[str, ...] = ()
     """What an unfinished apply made, nothing stands for, and may hold data: it is left alone."""
 
@@ -124,6 +128,22 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageStep:
+    """What is done to a profile's image ahead of Terraform: baked, or made the one that its machines start from.
+
+    ``images`` is the AMI by region, of those that are there already. ``reasons`` are short sentences, such as
+    ``nvidia.driver 575 -> 580``.
+    """
+
+    action: Literal["bake", "promote"]
+    profile: str
+    digest: str
+    regions: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+    images: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One saved plan over all regions."""
 
@@ -139,6 +159,7 @@ class Plan:
     destroy: bool = False
     as_of: str = ""
     endpoint: str = ""
+    images: tuple[ImageStep, ...] = ()
     warnings: tuple[dict[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     prices_date: str = ""
@@ -146,7 +167,7 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        return all(region.empty for region in self.regions)
+        return not self.images and all(region.empty for region in self.regions)
 
     @property
     def irreversible(self) -> list[Change]:
@@ -167,11 +188,16 @@ def from_data(data: dict[str, Any]) -> Plan:
         regions = tuple(_region(item) for item in data["regions"])
         rest = {item.name: data[item.name] for item in fields(Plan) if item.name != "regions"}
         rest["machines"] = tuple(Machine(**{**item, "wants": tuple(item["wants"])}) for item in data["machines"])
+        rest["images"] = tuple(_image(item) for item in data["images"])
         for key in ("only", "warnings", "notes"):
             rest[key] = tuple(rest[key])
         return Plan(regions=regions, **rest)
     except (KeyError, TypeError) as error:
         raise ValueError(f"damaged: {error}") from error
+
+
+def _image(data: dict[str, Any]) -> ImageStep:
+    return ImageStep(**{**data, "regions": tuple(data["regions"]), "reasons": tuple(data["reasons"])})
 
 
 def _region(data: dict[str, Any]) -> RegionPlan:

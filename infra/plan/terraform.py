@@ -80,6 +80,15 @@ def world(shown: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def renamed(shown: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """The plan with ids replaced by names, wherever they stand: an image that is baked first has no id yet."""
+    text = json.dumps(shown)
+    for ident, name in names.items():
+        text = text.replace(ident, json.dumps(name)[1:-1])
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 

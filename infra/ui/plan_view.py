@@ -29,6 +29,8 @@ def show(plan: Plan, details: bool = False) -> None:
         out.print("[yellow]warning[/]:", escape(f"{problem['where']}: {problem['what']}"))
         if problem["fix"]:
             out.print(f"  fix: {problem['fix']}", markup=False)
+    if plan.images:
+        out.print(_images(plan))
     for region in plan.regions:
         _region(plan, region, details)
     if plan.machines:
@@ -36,6 +38,21 @@ def show(plan: Plan, details: bool = False) -> None:
     for note in plan.notes:
         out.print(f"note: {note}", markup=False)
     _summary(plan)
+
+
+def _images(plan: Plan) -> Table:
+    """What is done to images first, in order."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="images, before Terraform", title_justify="left", title_style="bold", expand=False, box=None)
+    for name in ("", "what", "where", "why"):
+        table.add_column(name, overflow="fold")
+    for step in plan.images:
+        sign, colour = ("+", "green") if step.action == "bake" else ("~", "yellow")
+        name = f"{step.action} {step.profile}  ({step.digest[:12]})"
+        table.add_row(Text(sign, colour), Text(name, colour), ", ".join(step.regions), Text("; ".join(step.reasons)))
+    return table
 
 
 def _region(plan: Plan, region: RegionPlan, details: bool) -> None:
@@ -122,7 +139,8 @@ def _summary(plan: Plan) -> None:
 
     out = console()
     before, after = total(item.before for item in plan.regions), total(item.after for item in plan.regions)
-    what = ", ".join(counts(plan.count)) or (
+    steps = [f"{name} to {action}" for action in ("bake", "promote") if (name := _named(plan, action))]
+    what = ", ".join([*steps, *counts(plan.count)]) or (
         "no changes" if plan.regions else f"{len(plan.machines)} physical machines, no cloud"
     )
     out.print(f"\n[bold]{plan.cluster}[/]: {what}")
@@ -139,3 +157,7 @@ def _summary(plan: Plan) -> None:
         out.print(f"  plus what is paid by use: {', '.join(after.usage)}", markup=False)
     for change in plan.irreversible if not plan.destroy else ():  # a destroy lists what holds data by itself
         out.print("[bold red]IRREVERSIBLE[/]", escape(f"{change.title}: {change.irreversible}"))
+
+
+def _named(plan: Plan, action: str) -> str:
+    return ", ".join(f"image {step.profile}" for step in plan.images if step.action == action)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.plan.model import Change, Cost, Machine, Plan, RegionPlan, from_data
+from infra.plan.model import Change, Cost, ImageStep, Machine, Plan, RegionPlan, from_data
 from infra.plan.words import title
 from infra.ui import plan_rows, plan_view
 from tests.unit.render import golden, render
@@ -139,6 +139,13 @@ PLANS = {
     ),
     "back": plan(MOVED, as_of="3", spec_file="/home/ada/record 3 (cluster.yaml of 2026-11-01)"),
     "metal": plan(machines=METAL[:2]),
+    "images": plan(
+        RegionPlan("us-west-2"),
+        images=(
+            ImageStep("bake", "gpu", "a" * 64, ("us-west-2", "us-east-1"), ("nvidia.driver 575 → 580",)),
+            ImageStep("promote", "cpu", "b" * 64, ("us-west-2",), ("docker 27 → 28",), {"us-west-2": "ami-0b"}),
+        ),
+    ),
 }
 
 
