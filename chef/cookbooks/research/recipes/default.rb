@@ -1,1 +1,4 @@
 # frozen_string_literal: true
+
+include_recipe 'research::environments'
+include_recipe 'research::containers'
