@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.cloud.project.terms import Ref
+from infra.cloud.project.storage import region_storage
+from infra.cloud.project.terms import Ref, identifier
 from infra.spec.models import Cluster
 
+PLACE = "/etc/infra/place.json"
 IMPORTABLE = ("ssh-rsa ", "ssh-ed25519 ")
 """The kinds of key that EC2 takes as a key pair; the others work, but reach a machine through cloud-init only."""
 
@@ -26,8 +28,11 @@ def key_name(cluster: Cluster) -> Ref | None:
     return Ref(f'module.identity.keys["{users[0]}"]') if users else None
 
 
-def cloud_config(cluster: Cluster) -> dict[str, Any]:
-    """What cloud-init does at the first boot: the users and their keys. All else is the policy's."""
+def cloud_config(cluster: Cluster, region: str) -> dict[str, Any]:
+    """What cloud-init does at the first boot: users, keys, and where the machine is. All else is the policy's.
+
+    An image serves every region, so the file systems of the one that it woke up in are told to it here.
+    """
     users = [
         {
             "name": name,
@@ -37,4 +42,10 @@ def cloud_config(cluster: Cluster) -> dict[str, Any]:
         }
         for name, user in sorted(cluster.access.users.items())
     ]
-    return {"users": ["default", *users]}
+    found: dict[str, Any] = {"users": ["default", *users]}
+    systems = [name for name, item in region_storage(cluster, region).items() if item.efs]
+    if systems:
+        ids = ", ".join(f'"{name}" = module.storage_{identifier(name)}.id' for name in systems)
+        content = Ref(f'jsonencode({{"region" = "{region}", "efs" = {{{ids}}}}})')
+        found["write_files"] = [{"path": PLACE, "permissions": "0644", "content": content}]
+    return found

@@ -24,7 +24,7 @@ def build(cluster: Cluster, region: str, line: ProviderLine) -> dict[str, Any]:
         "terraform": terraform_block(cluster, region, line),
         "provider": {"aws": provider_block(cluster, region, line)},
         "data": {"aws_ami": images} if images else {},
-        "locals": {"cloud_config": cloud_config(cluster), **machines.shared_interfaces(cluster, region, line)},
+        "locals": {"cloud_config": cloud_config(cluster, region), **machines.shared_interfaces(cluster, region, line)},
         "module": {
             "network": _network(cluster, region),
             "security": _security(cluster),
