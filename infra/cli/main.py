@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("infra.cli.validate", "Check cluster.yaml with every rule, before anything is spent."),
     "schema": ("infra.cli.schema", "Print the JSON Schema of cluster.yaml, for editors."),
     "graph": ("infra.cli.graph", "Draw what cluster.yaml describes, as SVG or HTML."),
+    "policy": ("infra.cli.policy", "What a profile becomes: show, diff, build."),
     "doctor": ("infra.cli.doctor", "Check tools, versions, credentials and quotas."),
     "plan": ("infra.cli.plan", "Show what would happen and what it costs, and save it."),
     "apply": ("infra.cli.apply", "Do exactly what the saved plan says."),

@@ -62,6 +62,26 @@ class Policy:
         """Names of the cookbooks in the archive, sorted."""
         return tuple(sorted({path.split("/")[1] for path in self.contents if path.startswith("cookbooks/")}))
 
+    def own(self, site: Path) -> set[str]:
+        """The cookbooks that come from the lab's own ``chef/`` in ``site``."""
+        mine = (site / "chef" / "cookbooks").resolve()
+        found = ((path, source.resolve()) for path, source in self.sources.items() if path.startswith("cookbooks/"))
+        return {path.split("/")[1] for path, source in found if source.is_relative_to(mine)}
+
+    def data(self) -> dict[str, Any]:
+        """The policy as JSON data."""
+        return {
+            "profile": self.profile,
+            "digest": self.digest,
+            "run_list": list(self.run_list),
+            "recipes": list(self.recipes),
+            "versions": self.versions,
+            "layers": [{"name": layer.name, "digest": layer.digest} for layer in self.layers],
+            "cookbooks": list(self.cookbooks),
+            "attributes": self.attributes,
+            "files": {path: files.digest(raw) for path, raw in sorted(self.contents.items())},
+        }
+
     def layer(self, name: str) -> str:
         """The digest of a layer, "" when the policy has none of that name."""
         return next((layer.digest for layer in self.layers if layer.name == name), "")

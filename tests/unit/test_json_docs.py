@@ -34,7 +34,7 @@ PLAIN: dict[str, type | tuple[type, ...]] = {
     "boolean": bool,
 }
 # Kinds of objects that the page describes in words, without a table.
-IN_WORDS = {"region result", "saved plan", "failure", "facts"}
+IN_WORDS = {"region result", "saved plan", "failure", "facts", "attributes"}
 
 
 def sections() -> dict[str, dict[str, str]]:
@@ -176,6 +176,22 @@ def test_commands_that_need_no_cloud(
     (tmp_path / "cluster.yaml").write_text((LABS / "two-boxes.yaml").read_text())
     table(said("plan"), "plan")
     table(said("status"), "infra status")
+
+
+def test_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cluster.yaml").write_text((LABS / "research-lab.yaml").read_text())
+
+    def said(*words: str, code: int = 0) -> Any:
+        assert run(["policy", *words, "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    table(said("show"), "infra policy show")
+    table(said("diff", "gpu", "cpu", code=2), "infra policy diff")
+    built = said("build", "gpu")
+    fields = tuple(TABLES["policy"])
+    table(built, "infra policy build", extra=(*fields, "layers"))
+    table({key: item for key, item in built.items() if key not in TABLES["infra policy build"]}, "policy")
 
 
 def test_every_command_is_on_the_page() -> None:
