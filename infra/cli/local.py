@@ -113,6 +113,69 @@ def env(region: str, as_json: bool) -> None:
         click.echo(f'export PATH={shlex.quote(folder)}:"$PATH"')
 
 
+BUILD_HOST_EXAMPLE = """\b
+Examples:
+  infra local build-host up          once: make its Debian, prove that a machine starts
+  infra image bake gpu --endpoint local
+  infra local build-host down        end its machines; the Debian stays in the cache
+"""
+
+
+@command.group("build-host", epilog=BUILD_HOST_EXAMPLE)
+def build_host() -> None:
+    """Machines for `infra image bake` on the embedded AWS, whose instances are only records.
+
+    Needs Linux and root. Each bake has a machine of its own, with a fresh disk, for as long as it takes.
+    """
+
+
+@build_host.command("up", epilog="\b\nExample:\n  infra local build-host up")
+@json_option
+def build_host_up(as_json: bool) -> None:
+    """Make the Debian that its machines start from, unless it is there, and prove that one starts."""
+    from infra.local import build_host as host
+
+    found = host.up(lambda text: click.echo(text, err=True))
+    if as_json:
+        emit(_data(found))
+        return
+    click.echo(f"The build host is up; its machines start from {found.root}.")
+    click.echo("Next: infra image bake PROFILE --endpoint local")
+
+
+@build_host.command("status", epilog="\b\nExample:\n  infra local build-host status")
+@json_option
+def build_host_status(as_json: bool) -> None:
+    """Say whether a bake can have a machine here, and which machines run. Exit code 0 either way."""
+    from infra.local import build_host as host
+
+    found = host.status()
+    if as_json:
+        emit(_data(found))
+        return
+    if found.up:
+        click.echo(f"The build host is up; its machines start from {found.root}.")
+    elif found.why:
+        click.echo(f"This machine can be no build host: {found.why}.")
+    else:
+        click.echo("The build host is not up. Start it: infra local build-host up")
+    for machine in found.machines:
+        click.echo(f"{machine.name}: {machine.user}@{machine.address} (process {machine.pid}, {machine.mode})")
+
+
+@build_host.command("down", epilog="\b\nExample:\n  infra local build-host down")
+@json_option
+def build_host_down(as_json: bool) -> None:
+    """End its machines. The Debian that they start from stays in the cache."""
+    from infra.local import build_host as host
+
+    ended = [machine.name for machine in host.down()]
+    if as_json:
+        emit({"ended": ended})
+        return
+    click.echo(f"The build host is down; {len(ended)} {'machine' if len(ended) == 1 else 'machines'} ended.")
+
+
 def _counts() -> dict[str, dict[str, int]]:
     """region ("global" for services without one) -> Terraform type -> how many, of what somebody asked for."""
     from infra.local import inventory

@@ -26,6 +26,11 @@ PLAIN = {
 """Members of the request that an instance shows as they came."""
 
 
+def _named(profile: dict[str, str] | None) -> dict[str, str]:
+    """What names an instance profile. AWS takes an empty name, as Packer sends it, for none."""
+    return {key: value for key, value in (profile or {}).items() if value}
+
+
 def launch(backend: Any, request: Request, count: int) -> Any:
     """Launch ``count`` instances as RunInstances would (``request`` has the API's names); returns the reservation."""
     merged, template = merge(backend, request)
@@ -102,7 +107,7 @@ def check(backend: Any, merged: Request) -> None:
     group = (merged.get("Placement") or {}).get("GroupName")
     if group:
         moto_ec2_placement.require(backend, group)
-    profile = merged.get("IamInstanceProfile") or {}
+    profile = _named(merged.get("IamInstanceProfile"))
     if profile:
         filter_iam_instance_profiles(backend.account_id, backend.partition, profile.get("Arn"), profile.get("Name"))
     groups = list(merged.get("SecurityGroupIds") or [])
@@ -198,7 +203,7 @@ def _finish(backend: Any, instance: Any, merged: Request, template: Any, interfa
         if "NetworkInterfaceId" not in entry:
             card.made_for = instance.id
             card.add_tags(tags.get("network-interface", {}))
-    profile = merged.get("IamInstanceProfile") or {}
+    profile = _named(merged.get("IamInstanceProfile"))
     if profile:
         backend.associate_iam_instance_profile(instance.id, profile.get("Name"), profile.get("Arn"))
 

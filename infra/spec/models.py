@@ -47,6 +47,7 @@ from infra.spec.scalars import (
     MountPoint,
     Name,
     RegionName,
+    Sha256,
     Version,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "Autoscale",
     "Aws",
     "Capacity",
+    "Chef",
     "Cluster",
     "ControlPlane",
     "Docker",
@@ -161,6 +163,25 @@ class Kubernetes(Model):
     autoscale: Autoscale | None = None
 
 
+class Chef(Model):
+    """The client that converges every machine; its package is pinned by its digest."""
+
+    client: Literal["cinc", "chef"] = Field("cinc", description="cinc is free; chef needs a licence, and a url")
+    version: Version = Field("18.5.0", description="of the client")
+    url: str | None = Field(
+        None, min_length=1, description="its package: a URL, or a path beside this file; left out: where Cinc publishes"
+    )
+    sha256: Sha256 | dict[Literal["x86_64", "arm64"], Sha256] | None = Field(
+        None, description="of the package; one per architecture where they differ"
+    )
+
+    def digest(self, architecture: str) -> str:
+        """The package's sha256 for an architecture; "" when it is not given."""
+        if isinstance(self.sha256, dict):
+            return next((value for name, value in self.sha256.items() if name == architecture), "")
+        return self.sha256 or ""
+
+
 class Cluster(Model):
     """Everything one ``cluster.yaml`` describes."""
 
@@ -176,6 +197,7 @@ class Cluster(Model):
     metal: dict[Name, Metal] = Field({}, description="physical machines, in groups")
     storage: dict[Name, Storage] = Field({}, description="file systems, mounted on every node")
     kubernetes: Kubernetes | None = None
+    chef: Chef = Chef()
 
     @property
     def local(self) -> bool:

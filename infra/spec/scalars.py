@@ -121,4 +121,5 @@ HostName = Annotated[
     ),
 ]
 KeyPrefix = Annotated[str, _pattern(r"^[A-Za-z0-9._/-]*$", "a prefix is letters, digits, dots, dashes and slashes")]
+Sha256 = Annotated[str, _pattern(r"^[0-9a-f]{64}$", "a sha256 is 64 hexadecimal digits in lower case")]
 Bucket = Annotated[str, StringConstraints(min_length=3, max_length=63)]

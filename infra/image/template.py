@@ -1,0 +1,121 @@
+"""The Packer project of one bake: HCL from ``packer/`` for a version of Packer, and the values that go with it.
+
+The sources are HCL with Jinja's line statements (``#% if packer >= (1, 7)``) and ``<< name >>`` where an endpoint has
+to stand in the text. What is rendered is a plain Packer project that a person can validate and build by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra import assets, files
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+VALUES = "values.pkrvars.json"
+FILES = ("plugins.pkr.hcl", "variables.pkr.hcl", "image.pkr.hcl")
+SCRIPTS = ("prepare", "unpack", "converge", "rehearse", "smoke", "packages", "seal")
+KEY = "key"
+SSH_TIMEOUT = "10m"
+SSH_SILENCE = "20m"
+"""A converge may say nothing for long (a kernel module is built); longer, and the machine counts as gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The embedded AWS's credentials, and the machine that stands in for the builder."""
+
+    access_key: str
+    secret_key: str
+    ssh_host: str
+    ssh_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What is rendered. ``values`` are the template's user variables by name."""
+
+    packer: tuple[int, int, int]
+    values: Mapping[str, Any]
+    policy: bytes
+    node: Mapping[str, Any]
+    package: Path | None = None
+    rehearsal: bool = False
+    endpoint: str = ""
+    local: Local | None = None
+    ssh_timeout: str = SSH_TIMEOUT
+    ssh_silence: str = SSH_SILENCE
+    scripts: tuple[str, ...] = field(default=SCRIPTS)
+
+
+def texts(project: Project) -> dict[str, str]:
+    """The HCL files by name; one that has nothing to say for this version is left out."""
+    top = assets.root("packer")
+    local = project.local
+    names: dict[str, Any] = {
+        "packer": project.packer,
+        "endpoint": project.endpoint,
+        "access_key": local.access_key if local else "",
+        "secret_key": local.secret_key if local else "",
+        "ssh_host": local.ssh_host if local else "",
+        "ssh_port": local.ssh_port if local else 22,
+        "ssh_timeout": project.ssh_timeout,
+        "ssh_silence": project.ssh_silence,
+        "ssh_from": project.values["ssh_from"],
+        "client_package": project.package is not None,
+        "rehearsal": project.rehearsal,
+    }
+    found = {name: _environment().from_string(files.read_text(top / name)).render(names) for name in FILES}
+    return {name: text for name, text in found.items() if text.strip()}
+
+
+def render(project: Project, folder: Path) -> None:
+    """Write the whole project; what a former bake left in the folder goes, its private key stays out of everything."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, text in texts(project).items():
+        files.write_text(folder / name, text)
+    source = assets.root("packer") / "scripts"
+    for name in project.scripts:
+        files.write_text(folder / "scripts" / f"{name}.sh", files.read_text(source / f"{name}.sh"), mode=0o755)
+    files.write_json(folder / VALUES, dict(project.values))
+    files.write_json(folder / "node.json", dict(project.node))
+    files.write_bytes(folder / "policy.tar", project.policy)
+    (folder / "out").mkdir(exist_ok=True)
+    if project.package is not None:
+        place = folder / "client" / project.package.name
+        place.parent.mkdir(exist_ok=True)
+        try:
+            os.link(project.package, place)
+        except OSError:
+            shutil.copyfile(project.package, place)
+
+
+def cloud_config(public_key: str) -> str:
+    """What the builder's cloud-init is told: let this bake's key in."""
+    return "#cloud-config\n" + json.dumps({"ssh_authorized_keys": [public_key]}) + "\n"
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import Environment, StrictUndefined
+
+    return Environment(
+        line_statement_prefix="#%",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        block_start_string="\x01%",
+        block_end_string="%\x01",
+        comment_start_string="\x03#",
+        comment_end_string="#\x03",
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,
+    )
