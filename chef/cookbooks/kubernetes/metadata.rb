@@ -1,10 +1,10 @@
-# frozen_string_literal: true
-
 name 'kubernetes'
-maintainer 'infra'
+maintainer 'The infra authors'
 license 'Apache-2.0'
-description 'containerd, kubelet, kubeadm and kubectl by minor version'
+description 'containerd for Kubernetes, and kubelet, kubeadm and kubectl by minor version'
 version '1.0.0'
 chef_version '>= 18.0'
-supports 'ubuntu', '>= 22.04'
 supports 'debian', '>= 12.0'
+supports 'ubuntu', '>= 22.04'
+depends 'base'
+depends 'docker'

@@ -1,3 +1,36 @@
 # frozen_string_literal: true
 
-# Filled in by the commits that follow.
+# What a machine needs to be a node. It joins at boot; nothing of a certain cluster is baked.
+
+unless node['infra']['kubernetes'] && node['infra']['kubernetes']['version']
+  Chef::Log.info('kubernetes: the policy names no version: nothing to do')
+  return
+end
+
+minor = node['infra']['kubernetes']['version'].to_s[/\A\d+\.\d+/]
+repository = node['infra']['repositories']['kubernetes']
+
+include_recipe 'docker' # containerd is of the same repository
+include_recipe 'kubernetes::kernel'
+include_recipe 'kubernetes::containerd'
+
+infra_repository 'kubernetes' do
+  uri repository['uri'].gsub('%{minor}', minor)
+  distribution repository['distribution']
+  components repository['components'].to_a
+  key_url repository['key_url']&.gsub('%{minor}', minor)
+  key repository['key']
+  trusted repository['trusted']
+end
+
+infra_packages 'kubernetes' do
+  packages(%w[kubelet kubeadm kubectl].to_h { |name| [name, node['infra']['kubernetes']['version'].to_s] })
+  lockstep %w[kubelet kubeadm kubectl]
+end
+
+include_recipe 'kubernetes::labels'
+
+# It runs once kubeadm has made the machine a node; until then it would start and fail.
+service 'kubelet' do
+  action :enable
+end

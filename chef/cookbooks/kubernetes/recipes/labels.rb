@@ -1,0 +1,26 @@
+# frozen_string_literal: true
+
+# Labels and taints are the pool's, not the image's: at boot they are read from where the machine is told its place.
+
+cookbook_file '/usr/local/lib/infra/kubelet-arguments' do
+  source 'kubelet-arguments'
+  mode '0755'
+end
+
+systemd_unit 'infra-kubelet-arguments.service' do
+  content <<~UNIT
+    [Unit]
+    Description=Labels and taints of this machine for kubelet
+    After=cloud-final.service
+    Before=kubelet.service
+
+    [Service]
+    Type=oneshot
+    RemainAfterExit=yes
+    ExecStart=/usr/local/lib/infra/kubelet-arguments
+
+    [Install]
+    WantedBy=kubelet.service
+  UNIT
+  action %i[create enable]
+end
