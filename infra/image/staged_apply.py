@@ -11,7 +11,7 @@ from infra.cloud.site import Site
 from infra.cloud.work import now, who
 from infra.errors import Problem, StalePlan
 from infra.image import staging, store
-from infra.image.ledger import Image, Pointer
+from infra.image.ledger import SHORT, Image, Pointer
 from infra.image.staging import Staged
 from infra.plan.model import ImageStep, Plan, RegionPlan
 
@@ -33,14 +33,20 @@ def moved(plan: Plan, fresh: Staged) -> list[Problem]:
         for region in step.regions:
             was = planned.get((step.profile, region))
             if was is None or was.digest != step.digest or (was.action, step.action) == ("promote", "bake"):
-                why = "; ".join(step.reasons)
-                problems.append(Problem(f"{region}: profile {step.profile} needs a {step.action}", why=why))
+                problems.append(_needed(was, step, region))
     for item in plan.regions:
         for profile, ami in item.images.items():
             now_is = fresh.images.get(item.region, {}).get(profile, "")
             if ami not in item.awaits and now_is != ami:
                 problems.append(Problem(f"{item.region}: machines of {profile} start from {now_is or '?'}, not {ami}"))
     return [replace(problem, fix=applying.AGAIN) for problem in problems]
+
+
+def _needed(was: ImageStep | None, step: ImageStep, region: str) -> Problem:
+    if was is not None and was.digest != step.digest:
+        said = f"{was.digest[:SHORT]} → {step.digest[:SHORT]}"
+        return Problem(f"{region}: the policy of {step.profile} changed: {said}", why="cluster.yaml or a cookbook changed")
+    return Problem(f"{region}: profile {step.profile} needs a {step.action}", why="; ".join(step.reasons))
 
 
 def carry_out(site: Site, plan: Plan, bake: Bake, sink: RegionSink | None = None) -> Plan:

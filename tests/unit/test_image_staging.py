@@ -124,7 +124,7 @@ def test_what_moved(site: Site) -> None:
     promote = ImageStep("promote", "gpu", DIGEST, (WEST,), images={WEST: done.id})
     assert staged_apply.moved(WAITING, staging.Staged((promote,), {WEST: {"gpu": done.id}})) == []
     other = replace(BAKE, digest="e" * 64)
-    assert "needs a bake" in staged_apply.moved(WAITING, staging.Staged((other,), {}))[0].what
+    assert "policy of gpu changed: dddddddddddd → eeeeeeeeeeee" in staged_apply.moved(WAITING, staging.Staged((other,), {}))[0].what
     settled = plan(images={"gpu": "ami-0a"})
     (problem,) = staged_apply.moved(settled, staging.Staged((), {WEST: {"gpu": "ami-0b"}}))
     assert "start from ami-0b, not ami-0a" in problem.what
