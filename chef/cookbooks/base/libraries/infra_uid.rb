@@ -4,7 +4,7 @@ require 'zlib'
 
 # Users have the same numbers on every machine, or files on shared storage would change hands.
 module InfraUid
-  RANGE = (20_000..59_999).freeze
+  RANGE = (20_000..59_999)
 
   module_function
 

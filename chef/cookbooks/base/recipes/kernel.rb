@@ -17,9 +17,8 @@ end
 
 # Services (sshd, Docker, kubelet) do not pass through PAM's limits.
 file '/etc/systemd/system.conf.d/60-infra.conf' do
-  content ['[Manager]', *limits.map { |key, value|
-    "DefaultLimit#{key.upcase}=#{value == 'unlimited' ? 'infinity' : value}"
-  }, ''].join("\n")
+  lines = limits.map { |key, value| "DefaultLimit#{key.upcase}=#{value == 'unlimited' ? 'infinity' : value}" }
+  content ['[Manager]', *lines, ''].join("\n")
   mode '0644'
   notifies :run, 'execute[systemctl daemon-reexec]', :delayed
 end

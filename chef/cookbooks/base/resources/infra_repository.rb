@@ -49,7 +49,7 @@ action :add do
   end
 
   execute "apt-get update for #{new_resource.repository}" do
-    command ['apt-get', 'update']
+    command %w[apt-get update]
     action :nothing
   end
 

@@ -15,8 +15,10 @@ default['infra']['repositories']['docker'] = {
   'key_url' => "https://download.docker.com/linux/#{node['platform']}/gpg"
 }
 
+machine = node['kernel']['machine'] == 'aarch64' ? 'arm64' : 'amd64'
+
 default['infra']['repositories']['nvidia-container-toolkit'] = {
-  'uri' => "https://nvidia.github.io/libnvidia-container/stable/deb/#{node['kernel']['machine'] == 'aarch64' ? 'arm64' : 'amd64'}",
+  'uri' => "https://nvidia.github.io/libnvidia-container/stable/deb/#{machine}",
   'distribution' => '/',
   'components' => [],
   'key_url' => 'https://nvidia.github.io/libnvidia-container/gpgkey'

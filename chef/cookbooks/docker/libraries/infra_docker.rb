@@ -23,6 +23,6 @@ module InfraDocker
   end
 
   def sorted(value)
-    value.is_a?(Hash) ? value.sort.to_h { |key, inner| [key, sorted(inner)] } : value
+    value.is_a?(Hash) ? value.sort.to_h.transform_values { |inner| sorted(inner) } : value
   end
 end

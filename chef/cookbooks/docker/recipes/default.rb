@@ -2,7 +2,7 @@
 
 settings = node['infra']['docker'].to_h
 gpus = !node['infra']['nvidia'].nil?
-toolkit = %w[nvidia-container-toolkit nvidia-container-toolkit-base libnvidia-container-tools libnvidia-container1]
+toolkit_packages = %w[nvidia-container-toolkit nvidia-container-toolkit-base libnvidia-container-tools libnvidia-container1]
 
 %w[docker nvidia-container-toolkit].each do |name|
   place = node['infra']['repositories'][name]
@@ -14,7 +14,7 @@ toolkit = %w[nvidia-container-toolkit nvidia-container-toolkit-base libnvidia-co
     key_url place['key_url']
     key place['key']
     trusted place['trusted']
-    action name == 'docker' || gpus ? :add : :remove
+    action(name == 'docker' || gpus ? :add : :remove)
   end
 end
 
@@ -24,9 +24,9 @@ directory '/etc/docker' do
 end
 
 infra_packages 'nvidia-container-toolkit' do
-  packages toolkit.to_h { |package| [package, settings['toolkit']] }
-  lockstep toolkit
-  action gpus ? :install : :remove
+  packages(toolkit_packages.to_h { |package| [package, settings['toolkit']] })
+  lockstep toolkit_packages
+  action(gpus ? :install : :remove)
 end
 
 file '/etc/docker/daemon.json' do
