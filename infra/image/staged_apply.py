@@ -45,7 +45,8 @@ def moved(plan: Plan, fresh: Staged) -> list[Problem]:
 def _needed(was: ImageStep | None, step: ImageStep, region: str) -> Problem:
     if was is not None and was.digest != step.digest:
         said = f"{was.digest[:SHORT]} → {step.digest[:SHORT]}"
-        return Problem(f"{region}: the policy of {step.profile} changed: {said}", why="cluster.yaml or a cookbook changed")
+        why = "cluster.yaml or a cookbook changed"
+        return Problem(f"{region}: the policy of {step.profile} changed: {said}", why=why)
     return Problem(f"{region}: profile {step.profile} needs a {step.action}", why="; ".join(step.reasons))
 
 
