@@ -19,6 +19,7 @@ from infra.errors import UsageError
 from infra.image import build, builder, copies, ledger, lock, packer, store, sweep, syntax
 from infra.image.build import Built, Options
 from infra.image.ledger import Image
+from infra.local import build_host
 from infra.plan.model import ImageStep
 from infra.policy import Policy, of
 from infra.spec.load import Loaded
@@ -111,7 +112,7 @@ def run(
     syntax.check(policy)
     say, stop = progress or _silent, cancel or proc.Cancel()
     source = None if force else next(iter(_good(known, policy)), None)
-    tool = packer.find(build.environment(session, wanted[0]), stop) if source is None else None
+    tool = _tool(session, wanted[0], stop) if source is None else None
     region = wanted[0] if source is None else source.region
     mine = lock.owner(region, ledger.ami_name(cluster, profile, policy.digest, datetime.now(UTC)))
     with lock.held(session, cluster, profile, policy.digest, mine) as former:
@@ -168,6 +169,13 @@ def prepare(loaded: Loaded, profile: str, regions: Sequence[str] = ()) -> tuple[
             fix="name one of them, or add it to aws.regions",
         )
     return policy, list(dict.fromkeys(regions)) or builder.regions_of(loaded.cluster, profile)
+
+
+def _tool(session: Session, region: str, stop: proc.Cancel) -> packer.Packer:
+    """Packer, and on the embedded AWS the machine that it needs: what lacks is said before anything is done."""
+    if session.local:
+        build_host.require_up()
+    return packer.find(build.environment(session, region), stop)
 
 
 def _good(known: Sequence[Image], policy: Policy) -> list[Image]:

@@ -91,7 +91,8 @@ class Build:
         finally:
             swept = self._sweep(image)
         if not story.image:
-            raise refusals.failure(story, f"{profile} in {self.region}", self.session.profile)
+            log = str(self.folder / packer.LOG)
+            raise refusals.failure(story, f"{profile} in {self.region}", self.session.profile, log)
         made = self._registered(image, story, client)
         return Built(made, chosen, client, tuple(story.checks), tuple(swept))
 

@@ -10,6 +10,12 @@ from typing import Any
 KEPT = 60  # lines of a phase's output that an error may want to show
 AMI = re.compile(r"\bami-[0-9a-f]{8,17}\b")
 INSTANCE = re.compile(r"Instance ID: (i-[0-9a-f]+)")
+# What Packer says of itself once a build has failed: nothing that a person could use.
+CLOSING = re.compile(
+    r"^(=*>? ?Some builds didn't complete|--> amazon-ebs|=*>? ?Wait completed after|=*>? ?Builds finished"
+    r"|Build '.*' (errored|finished) after|Provisioning step had errors|No (volumes|AMIs) to clean ?up"
+    r"|Cleaning up any extra)"
+)
 CHECK = re.compile(r"^(PASS|FAIL|SKIPPED) ([^:]+): ?(.*)$")
 
 # What Packer announces -> what a person calls that part of a bake. The first that is found in a line counts.
@@ -96,10 +102,12 @@ class Story:
     def _said(self, level: str, text: str, sink: Sink | None) -> None:
         for line in text.splitlines():
             said = _without_target(line)
-            if not said:
+            if not said or CLOSING.match(said):
                 continue
             if level == "say":
                 self._enter(said, sink)
+            if self.failed_in:
+                continue  # the builder is being removed
             if level == "error":
                 self._error(said)
             if found := INSTANCE.search(said):
@@ -107,7 +115,7 @@ class Story:
             self._keep(said)
             if check := CHECK.match(said):
                 self.checks.append(Check(check[2], check[1], check[3]))
-            if sink is not None and level != "say":
+            if sink is not None and level != "say" and not said.startswith("Adding tag:"):
                 sink({"type": "bake_line", "phase": self.phase, "text": said, "level": level})
 
     def _enter(self, said: str, sink: Sink | None) -> None:

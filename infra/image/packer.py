@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra import proc
-from infra.errors import Interrupted, ToolFailed, ToolMissing
+from infra.errors import ToolFailed, ToolMissing
 from infra.image.events import Event, Sink, Story, parse
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OLDEST = (1, 6, 0)
 OVERRIDE = "INFRA_PACKER"
+LOG = "packer.log"
 LOOK_DEADLINE = 60.0
 INIT_DEADLINE = 10 * 60.0
 BUILD_DEADLINE = 4 * 3600.0
@@ -74,7 +75,8 @@ class Packer:
             )
 
     def build(self, folder: Path, values: str, sink: Sink | None, deadline: float = BUILD_DEADLINE) -> Story:
-        """Build, and tell it. ``story.image`` is "" when there is none; then ``story`` says why.
+        """Build, and tell it. ``story.image`` is "" when there is none; then ``story`` says why. All that was said is
+        in the folder's ``packer.log``.
 
         Raises Interrupted after Ctrl-C, when Packer has cleaned up, and ToolTimeout past the deadline, when it may
         not have: either way a sweep belongs after it.
@@ -82,14 +84,14 @@ class Packer:
         story = Story()
 
         def line(text: str) -> None:
-            story.hear(parse(text), sink)
+            event = parse(text)
+            if words := _words(event):
+                log.write(words + "\n")
+            story.hear(event, sink)
 
         argv = _argv(self.path, "build", ".", var_file=values, color="false", on_error="cleanup")
-        try:
+        with (folder / LOG).open("w", encoding="utf-8") as log:
             done = self._run(argv, folder, deadline, line)
-        except Interrupted:
-            story.failed_in = story.failed_in or story.phase
-            raise
         if done.code != 0:
             story.image = ""
             story.errors += [text for text in done.err.splitlines() if text.strip()]

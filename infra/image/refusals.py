@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infra.cloud.refusals.diagnose import explain
 from infra.errors import CloudError, InfraError, ToolFailed
-from infra.image.events import Story
+from infra.image.events import CLOSING, Story
 
 NOTHING = "no image was made, and the builder is gone"
+TOLD = 24  # lines that the converge says of a failure
 AGAIN = "then the same command again"
 
 
@@ -76,8 +77,16 @@ PHASES = {
 }
 
 
-def failure(story: Story, where: str, profile: str = "") -> InfraError:
-    """The error for a build that ended without an image. ``where`` names profile and region."""
+def failure(story: Story, where: str, profile: str = "", log: str = "") -> InfraError:
+    """The error for a build that ended without an image. ``where`` names profile and region, ``log`` is all of it."""
+    found = _failure(story, where, profile)
+    if not log:
+        return found
+    problems = [replace(item, why=f"{item.why}\nall of it: {log}".strip()) for item in found.problems]
+    return type(found)(found.problems[0].what, problems=problems)
+
+
+def _failure(story: Story, where: str, profile: str) -> InfraError:
     text = "\n".join([*story.errors, *story.lines])
     for known in KNOWN:
         if re.search(known.pattern, text, re.MULTILINE) and (not known.phases or story.where in known.phases):
@@ -129,8 +138,11 @@ def _at(what: str, story: Story) -> str:
 
 
 def _tail(story: Story) -> str:
-    """The last lines that say something; Packer's own closing words do not."""
-    empty = re.compile(r"^(Terminating|Cleaning up|Deleting|Build '|Some builds|.*errored after|Provisioning step had)")
-    said = [line for line in story.lines if line.strip() and not empty.match(line)]
-    extra = [line for line in story.errors if line not in said and not empty.match(line)]
-    return "\n".join([*said, *extra][-10:])
+    """The last lines of the part that failed, and what Packer says beside them."""
+    exits = re.compile(r"^Script exited with non-zero|^Provisioning with shell script|^all of it: /var/")
+    said = [line for line in story.lines if line.strip() and not exits.match(line)]
+    told = next((at for at, line in enumerate(said) if line.startswith("converge: failed")), None)
+    if told is not None:
+        return "\n".join(said[told + 1 :][:TOLD])
+    extra = [line for line in story.errors if line not in said and not exits.match(line) and not CLOSING.match(line)]
+    return "\n".join([*said, *extra][-12:]) or (story.errors[-1] if story.errors else "it said nothing")

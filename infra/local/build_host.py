@@ -86,13 +86,7 @@ def machine(public_key: str, lend: Path | None = None, program: Path | None = No
     ``lend`` is a folder of this machine that it sees, read-only, at the same place; ``program`` one in it that is put
     on its PATH. ``INFRA_BUILD_HOST_DISK`` (such as 64m) gives it a small disk in memory.
     """
-    if not status().up:
-        _require()
-        raise LocalError(
-            "a bake on the embedded AWS needs a machine, and the build host is not up",
-            why="the embedded AWS keeps records of instances; it starts none",
-            fix="infra local build-host up",
-        )
+    require_up()
     _reap()
     folder = machines_folder() / f"bake-{secrets.token_hex(4)}"
     disk = os.environ.get("INFRA_BUILD_HOST_DISK", "")
@@ -101,6 +95,17 @@ def machine(public_key: str, lend: Path | None = None, program: Path | None = No
         yield started
     finally:
         build_machine.stop(started)
+
+
+def require_up() -> None:
+    """Raise LocalError unless a bake can have a machine now."""
+    if not status().up:
+        _require()
+        raise LocalError(
+            "a bake on the embedded AWS needs a machine, and the build host is not up",
+            why="the embedded AWS keeps records of instances; it starts none",
+            fix="infra local build-host up",
+        )
 
 
 def machines_folder() -> Path:
