@@ -15,7 +15,7 @@ from infra import files
 from infra.cloud.project import images as project_images
 from infra.cloud.project import machines
 from infra.cloud.site import Site
-from infra.errors import Problem, Refused
+from infra.errors import Problem, Refused, ToolMissing
 from infra.image.choose import Choice, choose
 from infra.image.ledger import Image, Pointers
 from infra.plan.model import ImageStep
@@ -77,13 +77,17 @@ def why_not(site: Site) -> str:
     """Why nothing can be baked here, or "". The embedded AWS has no machines of its own."""
     if site.aws.endpoint != LOCAL:
         return ""
+    from infra.image import packer
     from infra.local import build_host
 
-    state = build_host.status()
-    if state.up:
-        return ""
-    fix = build_host.can() or "infra local build-host up gives it one"
-    return f"the embedded AWS has no machine to build on ({fix})"
+    if not build_host.status().up:
+        fix = build_host.can() or "infra local build-host up gives it one"
+        return f"the embedded AWS has no machine to build on ({fix})"
+    try:
+        packer.find(site.env)
+    except ToolMissing as error:
+        return f"{error.problems[0].what} ({error.problems[0].fix})"
+    return ""
 
 
 def stage(
