@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 from infra.errors import Problem
 from infra.spec.models import Pool
 from infra.spec.rules.base import Context, Rule
+from infra.spec.rules.network import RESERVED_IN_SUBNET, addresses
 
 RESERVED = "size: {max: 4}, capacity: {reservation: cr-0123456789abcdef0}"
 
@@ -89,6 +91,35 @@ class ZoneUsed(Rule):
                 )
 
 
+class ZoneRoom(Rule):
+    name = "zone-room"
+    level = "error"
+    summary = "The one subnet of a pool that is bound to a zone has an address for every machine of it."
+    passes = "network: {cidr: 10.40.0.0/22}\npools: {cpu: {zone: us-west-2a, size: {max: 100}}}"
+    fails = "network: {cidr: 10.40.0.0/22}\npools: {cpu: {zone: us-west-2a, size: {max: 300}}}"
+
+    def check(self, ctx: Context) -> Iterator[Problem]:
+        groups = {group.loc[1]: group for group in ctx.groups if group.loc[0] == "pools"}
+        wanted: dict[tuple[str, bool], int] = {}
+        for name, _, zone, region in zoned(ctx):
+            group, here = groups[name], used(ctx, region)
+            nets = ctx.addresses.get(region)
+            if zone not in here or nets is None:
+                continue  # another rule's
+            net = (nets.public if group.public else nets.private)[here.index(zone)]
+            room = ip_network(net).num_addresses - RESERVED_IN_SUBNET
+            wanted[zone, group.public] = wanted.get((zone, group.public), 0) + addresses(ctx, group)
+            if wanted[zone, group.public] > room:
+                yield self.found(
+                    ctx,
+                    ("pools", name, "size"),
+                    f"the subnet of {zone} has {room} addresses, and the pools in that zone need up to "
+                    f"{wanted[zone, group.public]}",
+                    f"it is {net}: a pool with a zone uses that zone's subnet alone",
+                    "write a larger network.cidr (at most a /16 for each region), fewer zones, or a smaller pool",
+                )
+
+
 class ZoneOffered(Rule):
     name = "zone-offered"
     level = "warning"
@@ -147,4 +178,4 @@ def _zones(ctx: Context, pool: Pool, region: str) -> int:
     return len(subnets.ids) if subnets else 0
 
 
-RULES = (ZoneRegion, ZoneKnown, ZoneUsed, ZoneOffered, ReservationZone)
+RULES = (ZoneRegion, ZoneKnown, ZoneUsed, ZoneRoom, ZoneOffered, ReservationZone)
