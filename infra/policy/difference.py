@@ -129,11 +129,11 @@ def side(name: str, archive: bytes) -> Side:
             run_list=tuple(about["run_list"]),
             recipes=tuple(about["recipes"]),
             versions=dict(about["versions"]),
-            layers=dict(about["layers"]),
+            layers=dict(sorted(about["layers"].items(), key=lambda item: item[0] != "system")),
             attributes={key: value for key, value in node.items() if key != "run_list"},
             contents=contents,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PolicyError(
             f"{name} is not the archive of a policy",
             where=name,
