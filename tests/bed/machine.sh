@@ -20,7 +20,7 @@ supervise() {
 
 devices() {
   mount -t tmpfs -o mode=755 tmpfs "$1/dev"
-  for name in null zero full random urandom tty fuse; do
+  for name in null zero full random urandom tty fuse autofs; do
     [ -e "/dev/$name" ] || continue
     : >"$1/dev/$name"
     mount --bind "/dev/$name" "$1/dev/$name"
@@ -73,8 +73,9 @@ init() {
   umount -l /.host
   rmdir /.host
   path=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-  if [ "$mode" = systemd ]; then
-    exec env -i container=bed "$path" /sbin/init --log-target=console --show-status=0
+  if [ "$mode" = systemd ]; then # the clock and the kernel's modules are the host's
+    exec setpriv --bounding-set -sys_time,-sys_module env -i container=bed "$path" \
+      /sbin/init --log-target=console --show-status=0
   fi
   # shellcheck disable=SC2016
   exec env -i "$path" sh -c 'trap "exit 0" TERM; /usr/sbin/sshd -D -e & wait'

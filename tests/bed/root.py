@@ -34,12 +34,14 @@ MASKED = (
     "e2scrub_reap.service",
     "getty.target",
     "modprobe@.service",
+    "run-rpc_pipefs.mount",
     "sys-fs-fuse-connections.mount",
     "sys-kernel-debug.mount",
     "sys-kernel-tracing.mount",
     "systemd-modules-load.service",
     "systemd-remount-fs.service",
     "systemd-sysctl.service",
+    "var-lib-nfs-rpc_pipefs.mount",
 )
 USER, PASSWORD = "ops", "bedpass"
 MINUTES = 60.0

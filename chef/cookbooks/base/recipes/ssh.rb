@@ -12,6 +12,24 @@ file '/etc/ssh/sshd_config.d/10-infra.conf' do
   notifies :reload, 'service[ssh]', :delayed
 end
 
+# An image has no host keys: each machine makes its own. Ubuntu's images leave that to cloud-init, Debian's to nobody.
+systemd_unit 'infra-host-keys.service' do
+  content <<~UNIT
+    [Unit]
+    Description=Host keys of this machine, when it starts for the first time
+    Before=ssh.service ssh.socket
+    ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key
+
+    [Service]
+    Type=oneshot
+    ExecStart=/usr/bin/ssh-keygen -A
+
+    [Install]
+    WantedBy=multi-user.target
+  UNIT
+  action %i[create enable]
+end
+
 service 'ssh' do
   action :nothing
 end
