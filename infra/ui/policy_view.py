@@ -11,7 +11,7 @@ from infra.ui.console import console
 
 if TYPE_CHECKING:
     from infra.policy import Policy
-    from infra.policy.difference import Difference, FileMove, Move
+    from infra.policy.difference import Difference, FileMove, Move, Side
 
 COLOURS = {"added": "green", "removed": "red", "changed": "yellow"}
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
@@ -60,7 +60,7 @@ def diff(found: Difference) -> None:
 
     out = console()
     old, new = found.old, found.new
-    out.print(Text(f"{old.name} {old.digest[:12]} → {new.name} {new.digest[:12]}", "bold"))
+    out.print(Text(f"{_title(old)} → {_title(new)}", "bold"))
     if found.same:
         out.print("They are the same policy.")
         return
@@ -84,7 +84,12 @@ def diff(found: Difference) -> None:
             _file(file)
     same = [name for name in new.layers if name not in found.layers]
     kept = f"; the same: {', '.join(same)}" if same else ""
-    out.print(f"\nlayers that are others: {', '.join(found.layers) or 'none'}{kept}", markup=False)
+    out.print(f"\nlayers changed: {', '.join(found.layers) or 'none'}{kept}", markup=False)
+
+
+def _title(side: Side) -> str:
+    short = side.digest[:12]
+    return f"{side.profile} {short}" if side.digest.startswith(side.name) else f"{side.name} {short}"
 
 
 def _moves(title: str, moves: Sequence[Move]) -> None:
