@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "destroy": ("infra.cli.destroy", "Remove everything, after listing what holds data."),
     "log": ("infra.cli.log", "Show the record of every apply."),
     "unlock": ("infra.cli.unlock", "Show and release a lock that a dead run left behind."),
+    "image": ("infra.cli.image", "Images of profiles: bake, list, compare, promote, revoke, prune."),
     "local": ("infra.cli.local", "The embedded AWS: up, status, down."),
 }
 

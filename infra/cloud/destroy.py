@@ -216,6 +216,8 @@ def stays(site: Site) -> list[str]:
         found.append(
             f"the state's bucket s3://{state.bucket} stays: it holds the records, and maybe other clusters' states"
         )
+    if any(profile.run_list for profile in site.cluster.profiles.values()):
+        found.append("images stay, with their pointers and policies: infra image prune removes what nothing needs")
     backed = [name for name, item in site.cluster.storage.items() if item.efs is not None and item.efs.backup]
     if backed and site.line.major >= 6:
         found.append(

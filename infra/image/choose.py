@@ -18,8 +18,8 @@ class Choice:
     ``nothing``: the pointer is there already. ``promote``: the image is there, the pointer must move. ``bake``: there
     is no image yet, ``image`` is "" (a copy that a region lacks is made by a bake, too). ``pinned``: the pointer was
     set by hand to another digest and stays. ``blocked``: only a person can decide, ``reasons`` says about what and
-    ``fix`` how. ``current`` is the AMI of the pointer now, "" without one. ``reasons`` has at least one sentence unless
-    the step is ``nothing``.
+    ``fix`` how. ``current`` is the AMI of the pointer now, "" without one; ``sound``: machines may still be started
+    from that one. ``reasons`` has at least one sentence unless the step is ``nothing``.
     """
 
     region: str
@@ -30,6 +30,7 @@ class Choice:
     current: str = ""
     reasons: tuple[str, ...] = ()
     fix: str = ""
+    sound: bool = False
 
     def data(self) -> dict[str, Any]:
         return {
@@ -41,6 +42,7 @@ class Choice:
             "current": self.current,
             "reasons": list(self.reasons),
             "fix": self.fix,
+            "sound": self.sound,
         }
 
 
@@ -153,7 +155,8 @@ class _Look:
 
     def _choice(self, step: Step, image: str = "", reasons: tuple[str, ...] = (), fix: str = "") -> Choice:
         current = self.pointer.image if self.pointer else ""
-        return Choice(self.region, self.profile, self.digest, step, image, current, reasons, fix)
+        sound = self.current is not None and self.current.usable
+        return Choice(self.region, self.profile, self.digest, step, image, current, reasons, fix, sound)
 
 
 def unusable(image: Image) -> str:

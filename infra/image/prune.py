@@ -53,6 +53,11 @@ class Selection:
     def removed(self) -> list[Verdict]:
         return [verdict for verdict in self.verdicts if not verdict.keep]
 
+    def within(self, regions: Iterable[str]) -> Selection:
+        """The verdicts on images in these regions alone."""
+        wanted = set(regions)
+        return Selection(tuple(verdict for verdict in self.verdicts if verdict.image.region in wanted))
+
     @property
     def kept(self) -> list[Verdict]:
         return [verdict for verdict in self.verdicts if verdict.keep]

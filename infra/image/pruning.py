@@ -10,9 +10,9 @@ from typing import Any
 from infra.cloud.aws import Session
 from infra.errors import InfraError, Interrupted
 from infra.image import store
-from infra.image.ledger import Image, Pointer
+from infra.image.ledger import Image
 from infra.image.prune import Rules, Selection, held, select
-from infra.image.uses import Use
+from infra.image.world import World
 from infra.proc import Cancel
 
 # A snapshot without an image may be that of one which is being made just now.
@@ -22,21 +22,16 @@ Say = Callable[["Outcome"], None]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """Everything that decides about images, of one moment."""
-
-    images: list[Image]
-    pointers: dict[tuple[str, str], Pointer]
-    uses: list[Use]
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one image: ``why`` is "" when it was removed, with the ``snapshots`` that went with it."""
+    """What became of one image: ``why`` is "" when it was removed, with the ``snapshots`` that went with it.
+
+    ``failed``: AWS refused; else it stayed because something holds it now.
+    """
 
     image: Image
     why: str = ""
     snapshots: tuple[str, ...] = ()
+    failed: bool = False
 
     @property
     def removed(self) -> bool:
@@ -47,17 +42,9 @@ class Outcome:
             "image": self.image.data(),
             "removed": self.removed,
             "why": self.why,
+            "failed": self.failed,
             "snapshots": list(self.snapshots),
         }
-
-
-def look(session: Session, cluster: str, regions: Sequence[str]) -> World:
-    """One look at all regions."""
-    return World(
-        store.images(session, cluster, regions),
-        store.pointers(session, cluster, regions),
-        store.uses(session, regions),
-    )
 
 
 def choose(world: World, rules: Rules) -> Selection:
@@ -107,4 +94,5 @@ def _one(session: Session, cluster: str, regions: Sequence[str], image: Image) -
             return Outcome(now, f"{why}, since the list was made")
         return Outcome(now, "", tuple(store.deregister(session, now)))
     except InfraError as error:
-        return Outcome(image, str(error))
+        problem = error.problems[0]
+        return Outcome(image, f"{problem.what}{f' ({problem.why})' if problem.why else ''}", failed=True)

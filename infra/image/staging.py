@@ -120,7 +120,7 @@ def stage(
     for choice in choices:
         ami = choice.image
         if choice.step == "bake" and cannot:
-            ami = choice.current
+            ami = choice.current if choice.sound else ""
             asleep.add(choice.profile)
         elif choice.step == "bake":
             ami = stand_in(choice.profile, choice.digest)

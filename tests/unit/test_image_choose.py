@@ -57,7 +57,7 @@ def test_a_rebake_of_the_same_digest_does_not_move_anybody() -> None:
 
 def test_bake_with_the_reason_in_versions() -> None:
     found = pick([OLD], at(OLD))
-    assert (found.step, found.image, found.current) == ("bake", "", OLD.id)
+    assert (found.step, found.image, found.current, found.sound) == ("bake", "", OLD.id, True)
     assert found.reasons == ("nvidia.driver 575 → 580",)
 
 
@@ -96,6 +96,7 @@ def test_pinned_stays_and_says_so() -> None:
 
 def test_pinned_to_what_is_gone_or_revoked_is_for_a_person() -> None:
     assert pick([NEW], at(OLD, pinned=True)).step == "blocked"
+    assert not pick([replace(OLD, revoked="CVE-2026-1")], at(OLD)).sound
     found = pick([replace(OLD, revoked="CVE-2026-1"), NEW], at(OLD, pinned=True))
     assert found.step == "blocked"
     assert "revoked: CVE-2026-1" in found.reasons[0]
