@@ -16,7 +16,7 @@ module Infra
     BYTES = 8000
     SECRETS = [
       [%r{://[^/\s:@]+:[^/\s@]+@}, '://(redacted)@'],
-      [/((?:password|passwd|secret|token|api_?key)["']?\s*[=:]\s*["']?)[^\s"']+/i, '\1(redacted)'],
+      [/((?:password|passwd|secret|token|api_?key)["']?\s*[=:]\s*["']?)[^\s"']+/i, '\1(redacted)']
     ].freeze
 
     def initialize(folder)
@@ -58,7 +58,7 @@ module Infra
       @total += 1 if @stack.empty?
     end
 
-    %i(library lwrp attribute definition ohai_plugin).each do |kind|
+    %i[library lwrp attribute definition ohai_plugin].each do |kind|
       define_method(:"#{kind}_file_load_failed") { |path, _exception| @file = path.to_s }
     end
 
@@ -88,7 +88,7 @@ module Infra
         'action' => action.to_s,
         'cookbook' => resource.cookbook_name.to_s,
         'recipe' => resource.recipe_name.to_s,
-        'where' => resource.source_line.to_s[/\A[^:]+:\d+/].to_s,
+        'where' => resource.source_line.to_s[/\A[^:]+:\d+/].to_s
       }
     end
 
@@ -139,7 +139,7 @@ module Infra
         'total' => @total,
         'updated_count' => outer,
         'updated' => @updated,
-        'failed' => failed,
+        'failed' => failed
       }
       put('summary.json', "#{JSON.pretty_generate(value)}\n")
     end

@@ -2,6 +2,13 @@
 
 # Labels and taints are the pool's, not the image's: at boot they are read from where the machine is told its place.
 
+directory '/usr/local/lib/infra' do
+  mode '0755'
+end
+
+# It reads JSON.
+package 'jq'
+
 cookbook_file '/usr/local/lib/infra/kubelet-arguments' do
   source 'kubelet-arguments'
   mode '0755'

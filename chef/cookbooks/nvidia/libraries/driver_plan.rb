@@ -63,6 +63,7 @@ module Infra
       @installed = installed
       @offers = preferred(offers, source)
       @target = choose
+      @unwanted += (@names + @optional).flatten - @target.keys # the same thing under another name
     end
 
     # 580.95.05

@@ -2,6 +2,10 @@
 
 # The kernel's own driver takes the GPU at boot, before NVIDIA's can.
 
+directory '/etc/modprobe.d' do
+  mode '0755'
+end
+
 file '/etc/modprobe.d/infra-nouveau.conf' do
   content <<~CONF
     blacklist nouveau
