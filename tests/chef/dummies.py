@@ -150,7 +150,7 @@ def docker() -> Iterator[Dummy]:
         tail = "-1~debian.12~bookworm"
         unit = (("lib/systemd/system/docker.service", SLEEPER),)
         yield Dummy("docker-ce", f"5:{version}{tail}", ("containerd.io", "docker-ce-cli"), files=unit)
-        yield Dummy("docker-ce-cli", f"5:{version}{tail}", files=(("usr/bin/docker", "#!/bin/sh\nexit 1\n"),))
+        yield Dummy("docker-ce-cli", f"5:{version}{tail}", files=(("usr/bin/docker", _DOCKER),))
     for version in ("1.7.28", "2.1.5"):
         files = (
             ("lib/systemd/system/containerd.service", SLEEPER),
@@ -224,6 +224,18 @@ def _fabric_manager(name: str, version: str) -> Dummy:
 def _smi(upstream: str) -> str:
     return f'#!/bin/sh\necho "NVIDIA-SMI {upstream} couldn\'t communicate with the NVIDIA driver" >&2\nexit 9\n'
 
+
+# Knows which images it was told to pull, and runs nothing.
+_DOCKER = """#!/bin/sh
+images=/var/lib/docker-dummy
+touch $images
+for last; do :; done
+case $1 in
+  pull) echo "$last" >>$images ;;
+  image) grep -qxF "$last" $images ;;
+  run) exec sleep infinity ;;
+esac
+"""
 
 # Prints the given configuration with a runtime more, as nvidia-ctk's dry run does.
 _CTK = """#!/bin/sh

@@ -21,7 +21,7 @@ cluster: lab
 profiles:
   all:
     os: ubuntu-22.04
-    run_list: ["role[gpu-node]", "recipe[efa]"]
+    run_list: ["role[gpu-node]", "role[control-plane]", "recipe[efa]"]
     nvidia: {driver: "580", cuda: "12.9"}
 """
 POLICY = "/var/lib/infra/policy/test"
@@ -58,6 +58,7 @@ class Node:
         self.url = bed.packages(debian, dummies.build([*dummies.everything(), *more]))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "cluster.yaml").write_text(LAB)
+        # Every cookbook and every role is in the archive: a test's run-list may name any.
         self.policy = resolve(load(folder / "cluster.yaml").cluster, "all")
         for path, raw in unpack(self.policy.archive()).items():
             target = folder / "policy" / path
