@@ -45,13 +45,13 @@ def promote(profile: str, file: Path, endpoint: str | None, as_json: bool, regio
     from infra.image import promotion, store
     from infra.image.builder import regions_of
 
-    at = desk(file, endpoint, regions)
+    at = desk(file, endpoint, regions, everywhere=True)
     _check_profile(at, profile)
     notes: list[str] = []
     digest = _digest(at, profile, must=not to, notes=notes)
     seen = at.look()
     wish = promotion.Wish(profile, digest, who(), now(), at.find(to, seen) if to else None)
-    wanted = regions or regions_of(at.loaded.cluster, profile)
+    wanted = at.asked or regions_of(at.loaded.cluster, profile)
     found = promotion.promotions(wish, seen.images, seen.pointers, wanted)
     for item in found:
         if not item.same:
@@ -75,17 +75,24 @@ def promote(profile: str, file: Path, endpoint: str | None, as_json: bool, regio
 def revoke(
     image: str, file: Path, endpoint: str | None, as_json: bool, regions: tuple[str, ...], why: str, undo: bool
 ) -> int:
-    """Mark IMAGE and its copies in all regions: no plan launches a machine from it any more.
+    """Mark IMAGE and its copies in all regions (or those of --region): no plan launches a machine from it any more.
 
     Machines that run from it go on. Exit code 0; 1: an error.
     """
     from infra.cli.image_common import desk
+    from infra.errors import UsageError
     from infra.image import store
 
     reason = _reason(image, why, undo)
-    at = desk(file, endpoint, regions)
+    at = desk(file, endpoint, regions, everywhere=True)
     seen = at.look()
-    found = seen.copies(at.find(image, seen))
+    found = [item for item in seen.copies(at.find(image, seen)) if not at.asked or item.region in at.asked]
+    if not found:
+        raise UsageError(
+            f"{image} has no copy in {', '.join(at.asked)}",
+            where="--region",
+            fix="leave --region out: all copies are meant",
+        )
     done = [store.revoke(at.session, item, reason) for item in found if item.revoked != reason]
     moved = {item.id: item for item in done}
     now = [moved.get(item.id, item) for item in found]

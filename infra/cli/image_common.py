@@ -20,11 +20,12 @@ _REGION = re.compile(r"^[a-z]{2}(-[a-z]+)+-\d$")
 
 @dataclass(frozen=True)
 class Desk:
-    """One cluster's images at hand."""
+    """One cluster's images at hand. ``regions`` are looked at; ``asked`` are those of ``--region``, () without it."""
 
     loaded: Loaded
     session: Session
     regions: tuple[str, ...]
+    asked: tuple[str, ...] = ()
 
     @property
     def cluster(self) -> str:
@@ -54,21 +55,23 @@ class Desk:
         return names.resolve(name, seen.images, seen.pointers, self.regions)
 
 
-def desk(file: Path, endpoint: str | None, regions: Sequence[str] = ()) -> Desk:
-    """Read the file and open AWS; nothing is started. ``regions``: only these, else all of the file's.
+def desk(file: Path, endpoint: str | None, asked: Sequence[str] = (), *, everywhere: bool = False) -> Desk:
+    """Read the file and open AWS; nothing is started.
 
-    A region that the file does not name is looked at when it is asked for: images outlast what was planned there.
+    Looked at are the regions of the file, or only those ``asked`` for, or with ``everywhere`` both. A region that the
+    file does not name may be asked for: images outlast what was planned there.
     """
     from infra.cloud.site import look_site
     from infra.errors import UsageError
     from infra.spec.load import load
 
     site = look_site(load(file, endpoint))
-    for name in regions:
+    for name in asked:
         if not _REGION.match(name):
             raise UsageError(
                 f"{name!r} is no region", where=f"--region {name}", fix=f"such as: {', '.join(site.aws.regions)}"
             )
     session = site.session
     session.guard()
-    return Desk(site.loaded, session, tuple(dict.fromkeys(regions)) or tuple(site.aws.regions))
+    regions = (*asked, *site.aws.regions) if everywhere or not asked else asked
+    return Desk(site.loaded, session, tuple(dict.fromkeys(regions)), tuple(dict.fromkeys(asked)))

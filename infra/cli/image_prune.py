@@ -49,11 +49,11 @@ def prune(
     from infra.image import pruning
     from infra.image.prune import Rules
 
-    at = desk(file, endpoint, regions)
-    everywhere = desk(file, endpoint, tuple(dict.fromkeys((*at.regions, *_file_regions(at)))))
-    seen = everywhere.look()
-    chosen = pruning.choose(seen, Rules(keep, older_than)).within(at.regions)
-    loose = pruning.loose(at.session, at.cluster, at.regions)
+    at = desk(file, endpoint, regions, everywhere=True)  # a pointer in any region holds the copies in the others
+    seen = at.look()
+    wanted = at.asked or at.regions
+    chosen = pruning.choose(seen, Rules(keep, older_than)).within(wanted)
+    loose = pruning.loose(at.session, at.cluster, wanted)
     if not as_json:
         from infra.ui import image_view
 
@@ -65,18 +65,12 @@ def prune(
         return 0
     if not yes:
         _ask(len(chosen.removed), len(loose))
-    done, gone = _remove(everywhere, chosen, loose, as_json)
+    done, gone = _remove(at, chosen, loose, as_json)
     if as_json:
         _emit(at, chosen, loose, done, gone)
         return 1 if any(outcome.failed for outcome in done) else 0
     _check(done)
     return 0
-
-
-def _file_regions(at: Desk) -> tuple[str, ...]:
-    """A pointer in any region holds the copies in the others: all of the file's are looked at."""
-    cluster = at.loaded.cluster
-    return tuple(cluster.aws.regions) if cluster.aws else ()
 
 
 def _ask(images: int, snapshots: int) -> None:

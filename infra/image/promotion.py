@@ -53,7 +53,7 @@ class Wish:
 
 
 def promotions(wish: Wish, images: Sequence[Image], pointers: Pointers, regions: Sequence[str]) -> list[Promotion]:
-    """What each region's pointer becomes. Raises Refused, naming every region that has no image fit for it."""
+    """What each region's pointer becomes. Raises Refused, with every region that has no image fit for it."""
     problems: list[Problem] = []
     found = []
     for region in regions:
@@ -91,7 +91,7 @@ def _problem(wish: Wish, image: Image | None, images: Sequence[Image], region: s
         elsewhere = sorted({item.region for item in images if item.digest == digest and item.usable})
         bake = f"bake it: infra image bake {profile}"
         return Problem(
-            f"{region} has no image of {profile} with the digest {digest[:SHORT]}",
+            f"no image of {profile} with the digest {digest[:SHORT]} is there",
             where=region,
             why=f"there is one in {', '.join(elsewhere)}" if elsewhere else "none was baked",
             fix=f"{bake} (it copies what a region lacks)" if elsewhere and digest == wish.file else bake,

@@ -13,6 +13,7 @@ from infra.image import store
 from infra.image.ledger import Image
 from infra.image.prune import Rules, Selection, held, select
 from infra.image.world import World
+from infra.plan.words import many
 from infra.proc import Cancel
 
 # A snapshot without an image may be that of one which is being made just now.
@@ -74,7 +75,7 @@ def remove(
         if cancel.asked:
             gone = sum(outcome.removed for outcome in found)
             raise Interrupted(
-                "stopped by you", why=f"{gone} images are removed", fix="run the same command again: it goes on"
+                "stopped by you", why=f"{many(gone, 'image')} removed", fix="run the same command again: it goes on"
             )
         found.append(_one(session, cluster, regions, image))
         say(found[-1])

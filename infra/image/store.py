@@ -41,13 +41,16 @@ GONE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 T = TypeVar("T")
 
 
-def images(session: Session, cluster: str, regions: Sequence[str]) -> list[Image]:
-    """Every image of the cluster in these regions, newest first; also those that are pending or failed."""
+def images(session: Session, cluster: str, regions: Sequence[str], *, sharing: bool = False) -> list[Image]:
+    """Every image of the cluster in these regions, newest first; also those that are pending or failed.
+
+    With whom each is shared takes a call an image: ``shared_with`` is empty without ``sharing``.
+    """
     mine = [{"Name": f"tag:{OF}", "Values": [cluster]}]
 
     def look(region: str) -> list[Image]:
         with translated("ec2:DescribeImages", region, session.profile):
-            return _described(session, region, Owners=["self"], Filters=mine)
+            return _described(session, region, sharing, Owners=["self"], Filters=mine)
 
     return ledger.newest(image for found in _each(session, regions, look) for image in found)
 
@@ -58,7 +61,7 @@ def find(session: Session, region: str, ident: str) -> Image | None:
 
     with translated("ec2:DescribeImages", ident, session.profile):
         try:
-            found = _described(session, region, ImageIds=[ident])
+            found = _described(session, region, True, ImageIds=[ident])
         except ClientError as error:
             if code_of(error) in (*GONE, "InvalidAMIID.Malformed"):
                 return None
@@ -185,8 +188,16 @@ def _pointers(session: Session, cluster: str, region: str) -> list[Pointer]:
     return [ledger.read_pointer(region, item["Name"].rpartition("/")[2], item["Value"]) for item in found]
 
 
-def _described(session: Session, region: str, **how: Any) -> list[Image]:
-    return [image for item in _items(session, region, **how) if (image := _image(session, region, item))]
+def _described(session: Session, region: str, sharing: bool, **how: Any) -> list[Image]:
+    found = [image for item in _items(session, region, **how) if (image := _image(region, item))]
+    if not sharing:
+        return found
+
+    def told(image: Image) -> Image:
+        return replace(image, shared_with=tuple(sorted(_shared(session, region, image.id))))
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="shared") as pool:
+        return list(pool.map(told, found))
 
 
 def _items(session: Session, region: str, **how: Any) -> list[Mapping[str, Any]]:
@@ -194,17 +205,15 @@ def _items(session: Session, region: str, **how: Any) -> list[Mapping[str, Any]]
     return [item for page in pages.paginate(**how) for item in page["Images"]]
 
 
-def _image(session: Session, region: str, item: Mapping[str, Any]) -> Image | None:
+def _image(region: str, item: Mapping[str, Any]) -> Image | None:
     marks = {pair["Key"]: pair["Value"] for pair in item.get("Tags", ())}
-    if OF not in marks:
-        return None
     return ledger.from_tags(
         marks,
         id=item["ImageId"],
         region=region,
         name=item.get("Name", ""),
         snapshots=_snapshots(item),
-        shared_with=[PUBLIC] if item.get("Public") else _shared(session, region, item["ImageId"]),
+        shared_with=[PUBLIC] if item.get("Public") else [],
         size=sum(disk.get("Ebs", {}).get("VolumeSize", 0) for disk in item.get("BlockDeviceMappings", ())),
         state=item.get("State", ""),
         architecture=item.get("Architecture", ""),

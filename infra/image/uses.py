@@ -139,7 +139,7 @@ def _newest_templates(session: Session, region: str) -> list[Item]:
         "describe_launch_template_versions",
         "LaunchTemplateVersions",
         Versions=[NEWEST, DEFAULT],
-        MaxResults=200,
+        PaginationConfig={"PageSize": 200},
     )
 
 

@@ -55,7 +55,7 @@ def look(session: Session, cluster: str, regions: Sequence[str]) -> World:
     return World(
         cluster,
         tuple(regions),
-        store.images(session, cluster, regions),
+        store.images(session, cluster, regions, sharing=True),
         store.pointers(session, cluster, regions),
         store.uses(session, regions),
     )

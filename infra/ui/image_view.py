@@ -107,7 +107,7 @@ def one(seen: World, image: Image, side: Side, changes: Comparison | None, packa
     }
     for name, value in facts.items():
         if value:
-            out.print(f"  {name:12}{value}", markup=False)
+            out.print(f"  {name:12}{value}", markup=False, soft_wrap=True)
     if packages and side.packages:
         for package in side.packages:
             out.print(f"    {package.where}: {package.name} {package.version}", markup=False)

@@ -188,7 +188,7 @@ def test_promote_pin_and_back(infra: Infra, baker: Baker) -> None:
     assert [item["moved"] for item in again] == [False, False]
 
     refused = infra("image", "promote", "gpu", "--to", OLD[:8], code=1).err
-    assert "us-east-1 has no image of gpu" in refused
+    assert "us-east-1: no image of gpu" in refused
     assert baker.pointer()["image"] == here.id, "all regions or none"
     said = infra("image", "promote", "gpu", "--to", old.id, "--region", "us-west-2").out
     assert "pinned" in said

@@ -179,8 +179,8 @@ def test_promotions() -> None:
 @pytest.mark.parametrize(
     ("to", "changes", "words"),
     [
-        (OLD, {}, "us-east-1 has no image of gpu"),
-        (None, {"file": "f" * 64}, "us-west-2 has no image of gpu"),
+        (OLD, {}, "us-east-1: no image of gpu"),
+        (None, {"file": "f" * 64}, "us-west-2: no image of gpu"),
         (replace(IMAGE, id=ami(5), profile="cpu"), {}, "is an image of cpu"),
     ],
 )
