@@ -36,7 +36,8 @@ class Result:
     built: Built | None = None
     copied: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    packer_seconds: float = 0.0
+    times: dict[str, float] = field(default_factory=dict)
+    """Seconds of these that were Packer's, and the build host's."""
 
     @property
     def nothing(self) -> bool:
@@ -54,7 +55,9 @@ class Result:
             "parent": {"id": built.parent.id, "why": built.parent.why} if built else None,
             "client": built.client.kind if built else "",
             "smoke": [check.data() for check in built.checks] if built else [],
-            "seconds": round(self.seconds, 1),
+            "seconds": round(self.seconds, 2),
+            "packer_seconds": round(self.times.get("packer", 0.0), 2),
+            "machine_seconds": round(self.times.get("machine", 0.0), 2),
         }
 
 
@@ -124,7 +127,7 @@ def run(
             )
             result.built = job.run(tool)
             source = result.built.image
-            result.packer_seconds = job.times.get("packer", 0.0)
+            result.times = job.times
             known = [source] if force else [source, *known]
         assert source is not None
         _spread(session, source, _missing(known, policy, wanted), stop, say, result)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ from infra import proc
 from infra.cloud.aws import Session
 from infra.cloud.project.images import ARCHITECTURES
 from infra.cloud.work import Work, who
-from infra.errors import CloudError, Interrupted
+from infra.errors import CloudError, Interrupted, StateLocked
 from infra.image import builder, clients, ledger, packer, parent, refusals, sbom, store, sweep, template
 from infra.image.clients import Client
 from infra.image.events import Check, Story
@@ -28,7 +30,7 @@ from infra.policy import Policy
 from infra.spec.load import Loaded
 
 FOLDER = "images"
-Say = Any
+Say = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,10 @@ class Build:
 
     def run(self, tool: packer.Packer) -> Built:
         """Build. Raises the reason in a user's words; whatever happens, the builder is gone afterwards."""
+        with self._alone():
+            return self._run(tool)
+
+    def _run(self, tool: packer.Packer) -> Built:
         cluster, profile = self.loaded.cluster, self.policy.profile
         arch = builder.architecture_of(cluster, profile)
         client = clients.client(self.loaded, profile, arch)
@@ -81,20 +87,33 @@ class Build:
             self.say(self.region, {"type": "bake_note", "text": client.note, "loud": client.rehearsal})
         chosen, root = self._parent(arch, client)
         image = self._image(arch, chosen, client)
-        store.put_policy(self.session, cluster, self.policy.digest, self.policy.archive())
         self.say(
             self.region,
             {"type": "bake_start", "name": image.name, "parent": chosen.id, "text": f"on {chosen.id}: {chosen.why}"},
         )
-        try:
-            story = self._packed(tool, image, root, client)
-        finally:
-            swept = self._sweep(image)
+        with ThreadPoolExecutor(1, thread_name_prefix="bake") as beside:
+            kept = beside.submit(self._keep)
+            try:
+                story = self._packed(tool, image, root, client)
+            except Interrupted:
+                kept.result()  # when it failed, it was that which stopped Packer
+                raise
+            finally:
+                swept = self._sweep(image)
+            kept.result()
         if not story.image:
             log = str(self.folder / packer.LOG)
             raise refusals.failure(story, f"{profile} in {self.region}", self.session.profile, log)
         made = self._registered(image, story, client)
         return Built(made, chosen, client, tuple(story.checks), tuple(swept))
+
+    def _keep(self) -> None:
+        """Beside Packer's work: keep the policy where the ledger keeps them. A failure stops the build."""
+        try:
+            store.put_policy(self.session, self.loaded.cluster, self.policy.digest, self.policy.archive())
+        except BaseException:
+            self.cancel()
+            raise
 
     def _parent(self, arch: str, client: Client) -> tuple[Parent, parent.Base]:
         system = self.loaded.cluster.profiles[self.policy.profile].os
@@ -200,6 +219,25 @@ class Build:
         }
 
     @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The project's folder for us alone, without the keys of bakes that were killed here."""
+        folder = self.folder.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{self.folder.name}.lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise StateLocked(
+                    f"another bake of {self.folder.name} is at work in this folder",
+                    where=str(self.folder),
+                    why="its policy is another, but its files would be the same",
+                    fix="wait for it to end, then run the same command again",
+                ) from error
+            for stale in folder.glob(f".{self.folder.name}.*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            yield
+
+    @contextlib.contextmanager
     def _key(self) -> Iterator[tuple[Path, str]]:
         """A key pair for this bake alone: ed25519, because Ubuntu refuses what old Packers do with RSA."""
         folder = self.folder.with_name(f".{self.folder.name}.{self.owner.id}")
@@ -219,8 +257,12 @@ class Build:
         if not self.session.local:
             yield None
             return
+        began, within = time.monotonic(), 0.0
         with build_host.machine(public, lend=client.tree, program=client.program) as machine:
+            started = time.monotonic()
             yield template.Local(endpoint.ACCESS_KEY, endpoint.SECRET_KEY, machine.address, machine.port)
+            within = time.monotonic() - started
+        self.times["machine"] = time.monotonic() - began - within
 
     def _sweep(self, image: Image) -> list[str]:
         """Nothing may be left, however the build ended. When even this fails, that is what the user must hear."""

@@ -5,6 +5,6 @@ set -eu
 sed "s/@CONVERGED@/$(date -u +%Y-%m-%dT%H:%M:%SZ)/" /tmp/infra-bake/node.json >/var/lib/infra/node.json
 chmod 0644 /var/lib/infra/node.json
 rm -rf /tmp/infra-bake
-[ ! -x /var/lib/infra/policy/current/bin/seal ] || /var/lib/infra/policy/current/bin/seal
+/var/lib/infra/policy/current/bin/seal
 [ "$INFRA_CLIENT" = rehearsal ] || /var/lib/infra/policy/current/bin/smoke --image
 sync
