@@ -15,6 +15,10 @@ Where = Callable[..., str]
 RESERVED = ("run_list", "chef_environment", "policy_name", "policy_group", "recipes", "roles", "tags", "name")
 # What `infra` is made of; a profile may lay values over these, not put something of another shape in their place.
 SECTIONS = ("users", "nvidia", "cuda", "docker", "storage", "kubernetes", "research", "repositories")
+GIVEN = ("users", "nvidia", "cuda", "docker", "storage", "kubernetes")
+MAPPINGS = ("users.*", "storage.*", "repositories.*", "research.environments", "research.containers")
+LISTS = ("cuda.versions",)
+TEXTS = ("cluster", "profile", "os", "nvidia.driver", "nvidia.module", "docker.version", "kubernetes.version")
 
 
 def derive(cluster: Cluster, name: str, where: Where) -> dict[str, Any]:
@@ -31,25 +35,48 @@ def derive(cluster: Cluster, name: str, where: Where) -> dict[str, Any]:
             )
     merged = merge({"infra": _infra(cluster, name, profile)}, own)
     _shape(merged, name, where)
-    return merged
+    return {**merged, "infra": _without_nothing(merged["infra"])}
+
+
+def _without_nothing(infra: dict[str, Any]) -> dict[str, Any]:
+    """Null takes away what the file gives. Elsewhere it stays: there it takes away a default of a cookbook."""
+    found = {key: value for key, value in infra.items() if value is not None or key not in GIVEN}
+    for section in ("users", "storage"):
+        if section in found:
+            found[section] = {key: value for key, value in found[section].items() if value is not None}
+    return found
 
 
 def _shape(merged: Mapping[str, Any], name: str, where: Where) -> None:
-    infra = merged["infra"]
-    if not isinstance(infra, dict):
-        raise _misshapen(("infra",), name, where)
-    for key in SECTIONS:
-        if key in infra and infra[key] is not None and not isinstance(infra[key], dict):
-            raise _misshapen(("infra", key), name, where)
+    for paths, kind, words in (
+        (("", *SECTIONS, *MAPPINGS), dict, "a mapping"),
+        (LISTS, list, "a list"),
+        (TEXTS, (str, int, float), "a text"),
+    ):
+        for path in paths:
+            for loc, value in _at(merged["infra"], tuple(filter(None, path.split("."))), ("infra",)):
+                # Null takes a default of a cookbook away; as a whole, `infra` has none.
+                if not isinstance(value, kind) and (value is not None or loc == ("infra",)):
+                    raise _misshapen(loc, name, where, words)
 
 
-def _misshapen(path: tuple[str, ...], name: str, where: Where) -> PolicyError:
+def _at(value: Any, path: tuple[str, ...], loc: tuple[str, ...]) -> list[tuple[tuple[str, ...], Any]]:
+    """What is at a path, with its full way; ``*`` stands for every key."""
+    if not path:
+        return [(loc, value)]
+    if not isinstance(value, dict):
+        return []
+    keys = list(value) if path[0] == "*" else [key for key in (path[0],) if key in value]
+    return [found for key in keys for found in _at(value[key], path[1:], (*loc, key))]
+
+
+def _misshapen(path: tuple[str, ...], name: str, where: Where, words: str) -> PolicyError:
     text = ".".join(path)
     return PolicyError(
-        f"the attribute {text} of the profile {name} is not a mapping",
+        f"the attribute {text} of the profile {name} is not {words}",
         where=where("profiles", name, "attributes", *path),
-        why="the cookbooks read keys below it",
-        fix=f"write keys and values below {text}; see infra policy show {name}",
+        why="the cookbooks read it as one",
+        fix=f"write {words}, as in: infra policy show {name} --attributes",
     )
 
 

@@ -146,6 +146,13 @@ def test_a_secret_in_a_cookbook_is_found_with_its_line(chef: Path, tmp_path: Pat
 
 def test_attributes_that_do_not_fit(chef: Path, tmp_path: Path) -> None:
     assert "infra.nvidia of the profile gpu is not a mapping" in attributes(tmp_path, "{infra: {nvidia: no}}")[0]
+    assert (
+        "infra.cuda.versions of the profile gpu is not a list"
+        in attributes(tmp_path, "{infra: {cuda: {versions: 12.9}}}")[0]
+    )
+    assert (
+        "infra.users.ada of the profile gpu is not a mapping" in attributes(tmp_path, "{infra: {users: {ada: x}}}")[0]
+    )
     (text,) = attributes(tmp_path, "{run_list: [a]}")
     assert "cluster.yaml:9" in text and "profiles.NAME.run_list" in text
 
@@ -258,3 +265,10 @@ def test_a_profile_without_a_run_list_installs_nothing(chef: Path, tmp_path: Pat
     found = policy(tmp_path, SPEC.replace('    run_list: ["role[gpu]"]\n', ""))
     assert found.recipes == () and found.cookbooks == () and found.versions == {"os": "ubuntu-22.04"}
     assert [layer.name for layer in found.layers] == ["system"]
+
+
+def test_null_takes_away(chef: Path, tmp_path: Path) -> None:
+    value = "{infra: {users: {ada: null}, nvidia: null, research: {environments: {torch: null}}}}"
+    infra = policy(tmp_path, SPEC.replace("    os:", f"    attributes: {value}\n    os:")).attributes["infra"]
+    assert infra["users"] == {} and "nvidia" not in infra
+    assert infra["research"] == {"environments": {"torch": None}}  # a default of the cookbook
