@@ -129,7 +129,9 @@ def build_host() -> None:
     """
 
 
-@build_host.command("up", epilog="\b\nExample:\n  infra local build-host up")
+@build_host.command(
+    "up", short_help="Make its Debian, prove that a machine starts.", epilog="\b\nExample:\n  infra local build-host up"
+)
 @json_option
 def build_host_up(as_json: bool) -> None:
     """Make the Debian that its machines start from, unless it is there, and prove that one starts."""
@@ -143,7 +145,11 @@ def build_host_up(as_json: bool) -> None:
     click.echo("Next: infra image bake PROFILE --endpoint local")
 
 
-@build_host.command("status", epilog="\b\nExample:\n  infra local build-host status")
+@build_host.command(
+    "status",
+    short_help="Say whether a bake can have a machine here.",
+    epilog="\b\nExample:\n  infra local build-host status",
+)
 @json_option
 def build_host_status(as_json: bool) -> None:
     """Say whether a bake can have a machine here, and which machines run. Exit code 0 either way."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,17 @@ from hypothesis import strategies as st
 
 from infra.errors import FileError, InfraError, SpecError, ToolFailed
 from infra.image import bake, builder, clients, parent, refusals, template
+from infra.image.build import Built
 from infra.image.events import ORDER, PHASES, Event, Story, parse
 from infra.image.ledger import Image
 from infra.image.packer import _argv, read_version
 from infra.image.parent import Base, choose
+from infra.local.build_host import Status
+from infra.local.build_machine import Machine
+from infra.policy import Policy
 from infra.spec.load import Loaded, load
 from infra.ui import bake_view
+from tests.unit.test_json_docs import check as documented
 
 BASE = Base("ami-0000000000000000b", "ubuntu", "/dev/sda1", 8)
 SYSTEM, OTHER, RESEARCH = "a" * 64, "b" * 64, "c" * 64
@@ -333,3 +339,17 @@ def test_what_is_said_where_there_is_no_terminal() -> None:
     assert bake_view.line({"type": "bake_line", "phase": "converge", "text": "a line of many"}) == ""
     assert bake_view.line({"type": "bake_copy", "state": "failed", "text": "no"}) == "FAILED: no"
     assert bake_view.line({"type": "something else"}) == ""
+
+
+def test_what_is_printed_as_json_is_documented() -> None:
+    policy = Policy("gpu", (), (), {}, {}, (), {"node.json": b"{}"}, {})
+    client = clients.Client("cinc")
+    built = Built(image(), chosen(image()), client, tuple(told(*STARTED, script("smoke"), "PASS a: b").checks))
+    result = bake.Result(policy, [image()], built, ["us-east-1"], 12.3, {"packer": 10.0})
+    documented({**result.data(), "promoted": ["us-west-2"]}, "infra image bake", "bake")
+    nothing = bake.Result(policy, [image()])
+    documented({**nothing.data(), "promoted": []}, "infra image bake", "nothing")
+    assert nothing.nothing and not result.nothing
+    machine = Machine("bake-1", 1, 2, "198.18.0.2", 22, "ubuntu", "ssh-ed25519 A", "/x", "systemd", 3)
+    status = json.loads(json.dumps(asdict(Status(True, "/root", "", (machine,)))))
+    documented(status, "infra local build-host", "status")
