@@ -193,3 +193,11 @@ def test_build_reads_the_ruby(chef: Path, capsys: pytest.CaptureFixture[str]) ->
     path.write_text("log 'x' do\n")
     assert run(["policy", "build", "gpu"]) == 1
     assert f"{path}:1: " in capsys.readouterr().err and not Path("gpu.tar").exists()
+    path.write_text("log 'x'\n")
+    template = chef / "cookbooks/base/templates/a.erb"
+    template.parent.mkdir()
+    template.write_text("<%- [1].each do |item| -%>\n<%= item %>\n<%- end -%>\n")
+    assert run(["policy", "build", "gpu"]) == 0
+    template.write_text("one\n<%= item + %>\n")
+    assert run(["policy", "build", "gpu"]) == 1
+    assert f"{template}:2: a.erb is not valid Ruby" in capsys.readouterr().err
