@@ -174,4 +174,5 @@ def _show(seen: World, found: list[Image], moved: dict[str, Image], undo: bool) 
     if running and not undo:
         click.echo(f"Still running from it: {', '.join(running)}. They go on.")
     profile = found[0].profile
-    click.echo("Next: infra plan" if undo else f"Next: infra image bake {profile}, or infra image promote {profile}")
+    other = f"Next: infra image bake {profile} --force, or infra image promote {profile} --to ANOTHER"
+    click.echo("Next: infra plan" if undo else other)

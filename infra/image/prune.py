@@ -150,4 +150,4 @@ def _why_not(image: Image, rules: Rules) -> str:
         return f"revoked: {image.revoked}"
     if not image.usable:
         return "never good for a machine"
-    return f"older than the newest {rules.keep}, and nothing needs it"
+    return f"not of the newest {rules.keep}, and nothing needs it"
