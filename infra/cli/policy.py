@@ -47,7 +47,7 @@ def command() -> None:
     """
 
 
-@command.command("show", epilog=SHOW)
+@command.command("show", epilog=SHOW, short_help="Run-list, versions, layers and digest.")
 @click.argument("profile", required=False, default="")
 @spec_options
 @click.option("--attributes", is_flag=True, help="Show node.json too.")
@@ -70,7 +70,7 @@ def show(profile: str, file: Path, endpoint: str | None, as_json: bool, attribut
     return 0
 
 
-@command.command("diff", epilog=DIFF)
+@command.command("diff", epilog=DIFF, short_help="What changed between two of them.")
 @click.argument("old", metavar="A")
 @click.argument("new", metavar="[B]", required=False, default="")
 @spec_options
@@ -97,7 +97,7 @@ def diff(old: str, new: str, file: Path, endpoint: str | None, as_json: bool, pa
     return 0 if found.same else 2
 
 
-@command.command("build", epilog=BUILD)
+@command.command("build", epilog=BUILD, short_help="Write the archive.")
 @click.argument("profile")
 @spec_options
 @click.option(
