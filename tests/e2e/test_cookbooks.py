@@ -80,7 +80,7 @@ def test_a_machine_ahead_of_its_repository_stays(node: Node) -> None:
     assert node.packages(*DRIVER) == there
     node.converge(["nvidia"], settings).unchanged()
     # A driver that no repository has is refused, and nothing is touched.
-    refused = node.converge(["nvidia"], driver("999") | {"repositories": {"nvidia": {"uri": lagging}}})
+    refused = node.converge(["nvidia"], driver("570") | {"repositories": {"nvidia": {"uri": lagging}}})
     assert refused.code != 0 and "Fix: another nvidia.driver" in refused.failed
     assert node.packages(*DRIVER) == there
 

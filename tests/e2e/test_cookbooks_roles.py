@@ -63,6 +63,10 @@ def test_a_policy_of_the_research_lab(bed: Bed, tmp_path: Path, profile: str) ->
     node = Node(bed, tmp_path / "node", debian=DEBIAN)
     given = recording.node_json("research-lab", profile)
     wanted = merge(given["infra"], served(bed, tmp_path / "web"))
+    before = node.packages("*")
+    node.converge(given["run_list"], wanted, "--why-run").well()
+    assert node.packages("*") == before
+
     first = node.converge(given["run_list"], wanted).well()
     assert first.total and len(first.updated) > 40
     node.converge(given["run_list"], wanted).unchanged()

@@ -9,29 +9,31 @@ directory '/etc/containerd' do
 end
 
 # Version 2 is read by containerd 1.7 and by 2.x. Docker's package comes with the part for Kubernetes switched off.
+plain = <<~TOML
+  version = 2
+
+  [plugins."io.containerd.grpc.v1.cri"]
+    sandbox_image = "#{sandbox}"
+
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "runc"
+
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+    SystemdCgroup = true
+TOML
+
 file '/etc/containerd/infra.toml' do
-  content <<~TOML
-    version = 2
-
-    [plugins."io.containerd.grpc.v1.cri"]
-      sandbox_image = "#{sandbox}"
-
-    [plugins."io.containerd.grpc.v1.cri".containerd]
-      default_runtime_name = "runc"
-
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
-
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-      SystemdCgroup = true
-  TOML
+  content plain
   mode '0644'
 end
 
 # nvidia-ctk adds its runtime to what it is given, and prints it: the file is compared by content, whoever changed it.
 file '/etc/containerd/config.toml' do
   content(lazy do
-    next ::File.read('/etc/containerd/infra.toml') unless ::File.executable?('/usr/bin/nvidia-ctk')
+    next plain unless ::File.executable?('/usr/bin/nvidia-ctk') && ::File.exist?('/etc/containerd/infra.toml')
 
     shell_out!('nvidia-ctk', 'runtime', 'configure', '--runtime=containerd', '--config=/etc/containerd/infra.toml',
                '--dry-run').stdout

@@ -46,10 +46,16 @@ action_class do
     shell_out!('apt-get', 'update', timeout: 600)
   end
 
+  # nil when nothing may be changed and the repository is not known to apt yet.
   def plan_or_fetch
     fetch_lists unless Chef::Config[:why_run]
     plan
-  rescue Infra::DriverPlan::NotThere
+  rescue Infra::DriverPlan::NotThere => e
+    if Chef::Config[:why_run]
+      Chef::Log.warn("nvidia: #{e.message} (so far)")
+      return
+    end
+
     fetch_lists(force: true)
     begin
       plan
@@ -117,6 +123,11 @@ end
 action :install do
   headers
   wanted = plan_or_fetch
+  if wanted.nil?
+    converge_by("install the driver #{new_resource.branch} from #{new_resource.source}") { nil }
+    next
+  end
+
   if wanted.kept?
     Chef::Log.warn("nvidia: the driver #{wanted.version} is kept: the repository has only older ones of branch " \
                    "#{new_resource.branch}")

@@ -38,7 +38,8 @@ action :create do
   execute "docker pull #{new_resource.image}" do
     command ['docker', 'pull', '--quiet', new_resource.image]
     timeout 7200
-    not_if ['docker', 'image', 'inspect', new_resource.image].shelljoin, timeout: 60
+    # Through a shell, because of the redirection: with --why-run there may be no docker yet, and that is no error.
+    not_if "#{['docker', 'image', 'inspect', new_resource.image].shelljoin} >/dev/null 2>&1", timeout: 60
     notifies :restart, "systemd_unit[#{unit}]", :delayed
   end
 
