@@ -107,8 +107,13 @@ def test_services_wait_for_their_hardware(node: Node) -> None:
         node.machine.run(f"systemctl start {unit}")  # no GPU on this bus: a condition that is not met is no failure
         assert node.machine.run(f"systemctl is-active {unit}", check=False).out == "inactive\n"
     assert "--persistence-mode" in node.machine.run("systemctl cat nvidia-persistenced").out
+    # A driver that waits for a reboot: the converge is good, and says so until the machine has rebooted.
+    node.machine.put("infra: the driver 580.95.05 is installed, nouveau is loaded\n", "/run/reboot-required")
+    waiting = node.converge(["nvidia"], driver("580", "open", fabric_manager=True) | {"hardware": SWITCHED})
+    assert (waiting.code, waiting.updated, waiting.failed) == (37, (), "")
     node.machine.reboot()
     assert node.machine.settle().run("systemctl --failed --no-legend | grep nvidia", check=False).out == ""
+    node.converge(["nvidia"], driver("580", "open", fabric_manager=True) | {"hardware": SWITCHED}).unchanged()
 
 
 def test_toolkits_stand_side_by_side(node: Node) -> None:

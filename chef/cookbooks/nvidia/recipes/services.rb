@@ -17,6 +17,13 @@ execute 'systemctl daemon-reload for nvidia' do
   action :nothing
 end
 
+# A new machine needs no reboot, unless another driver is in the way.
+execute 'load the driver' do
+  command %w[modprobe nvidia]
+  only_if '/usr/local/lib/infra/nvidia-hardware gpu && modinfo nvidia >/dev/null 2>&1'
+  not_if 'test -e /proc/driver/nvidia/version || test -e /sys/module/nouveau'
+end
+
 units = { 'nvidia-persistenced' => 'gpu' }
 units['nvidia-fabricmanager'] = 'nvswitch' if node['infra']['nvidia']['fabric_manager']
 

@@ -108,13 +108,22 @@ action_class do
                environment: { 'DEBIAN_FRONTEND' => 'noninteractive' }, timeout: 3600)
   end
 
-  # The module in the kernel is exchanged by a reboot. Who converges decides when: Debian's usual file says that it is due.
-  def ask_for_reboot(version)
+  # What the kernel has in place of the driver that was installed; nil when it has nothing, or the right one.
+  def in_the_way(version)
+    return 'nouveau' if ::File.exist?('/sys/module/nouveau')
+
     loaded = ::File.exist?('/sys/module/nvidia/version') ? ::File.read('/sys/module/nvidia/version').strip : version
-    return if loaded == version
+    loaded unless loaded == version
+  end
+
+  # A module in use is exchanged by a reboot. Whoever converges decides when: Debian's usual file says that it is due, and
+  # converge ends with 37.
+  def ask_for_reboot(version)
+    other = in_the_way(version)
+    return unless other
 
     file '/run/reboot-required' do
-      content "nvidia: driver #{version} is installed, #{loaded} is loaded\n"
+      content "infra: the driver #{version} is installed, #{other} is loaded\n"
       mode '0644'
     end
   end
