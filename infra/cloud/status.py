@@ -201,7 +201,8 @@ def _plan(site: Site) -> dict[str, Any] | None:
         return {"created": "", "who": "", "stale": True, "changes": {}, "problem": str(error)}
     if plan is None or plan.empty:
         return None
-    counts = {action: plan.count(action) for action in ("create", "update", "replace", "delete", "import")}
+    counts = {f"{action} image": sum(step.action == action for step in plan.images) for action in ("bake", "promote")}
+    counts |= {action: plan.count(action) for action in ("create", "update", "replace", "delete", "import")}
     return {
         "created": plan.created,
         "who": plan.who,
