@@ -8,6 +8,9 @@ source "amazon-ebs" "image" {
   instance_type   = var.instance_type
   subnet_id       = var.subnet
 
+  # Ours, so that it has its tags from the first moment on.
+  security_group_id = var.security_group
+
   associate_public_ip_address = true
 
 #% if endpoint
@@ -34,11 +37,6 @@ source "amazon-ebs" "image" {
   ssh_keep_alive_interval = "5s"
   ssh_read_write_timeout  = "<< ssh_silence >>"
   user_data               = var.user_data
-#% if packer >= (1, 7) and not ssh_from
-  temporary_security_group_source_public_ip = true
-#% else
-  temporary_security_group_source_cidrs = var.ssh_from
-#% endif
 
   # A builder that is switched off is a builder that is gone.
   shutdown_behavior = "terminate"

@@ -32,9 +32,9 @@ variable "subnet" {
   description = "where the builder runs; it needs a public address that SSH reaches"
 }
 
-variable "ssh_from" {
-  type        = list(string)
-  description = "networks that may reach the builder's SSH"
+variable "security_group" {
+  type        = string
+  description = "lets SSH in from where the bake is run"
 }
 
 variable "ssh_key" {

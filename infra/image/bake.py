@@ -121,6 +121,9 @@ def run(
     with lock.held(session, cluster, profile, policy.digest, mine) as former:
         if former is not None:
             _clear(session, former, say)
+        for parameter, dead in lock.abandoned(session, cluster):
+            _clear(session, dead, say)
+            lock.forget(session, parameter)
         if tool is not None:
             job = build.Build(
                 loaded, policy, session, region, mine, options, stop, say, images=tuple(known), fresh=force
@@ -211,7 +214,7 @@ def _spread(
 
 
 def _clear(session: Session, former: lock.Owner, say: Progress) -> None:
-    """A bake of this digest died here: what it left goes first."""
+    """A bake died: what it left goes first."""
     swept = sweep.sweep(session, former.region, former.id, former.name)
     text = f"an earlier bake ({former.who}, since {former.since}) died; removed what it left: "
     say(former.region, {"type": "bake_note", "text": text + (", ".join(map(str, swept)) or "nothing")})

@@ -69,6 +69,7 @@ class Build:
     images: tuple[Image, ...] = ()
     fresh: bool = False
     times: dict[str, float] = field(default_factory=dict)
+    _gate: str = ""
 
     @property
     def folder(self) -> Path:
@@ -152,9 +153,10 @@ class Build:
     def _packed(self, tool: packer.Packer, image: Image, root: parent.Base, client: Client) -> Story:
         place = builder.place(self.session, self.loaded.cluster, self.region, self.options.subnet)
         with self._key() as (key, public), self._machine(public, client) as local:
-            values = self._values(image, root, client, place, key, public)
-            open_to = tool.plugins and not place.ssh_from
-            values["ssh_from"] = [] if open_to else list(place.ssh_from) or builder.EVERYWHERE
+            values = self._values(image, root, client, key, public)
+            name = f"infra-bake-{self.owner.id}"
+            self._gate = builder.gate(self.session, self.region, place, name, values["run_tags"])
+            values |= {"subnet": place.subnet, "security_group": self._gate}
             project = template.Project(
                 packer=tool.version,
                 values=values,
@@ -178,9 +180,7 @@ class Build:
             finally:
                 self.times["packer"] = time.monotonic() - began
 
-    def _values(
-        self, image: Image, root: parent.Base, client: Client, place: builder.Place, key: Path, public: str
-    ) -> dict[str, Any]:
+    def _values(self, image: Image, root: parent.Base, client: Client, key: Path, public: str) -> dict[str, Any]:
         cluster, profile = self.loaded.cluster, self.policy.profile
         run_tags = {
             sweep.TAG: self.owner.id,
@@ -196,7 +196,6 @@ class Build:
             "source_ami": root.id,
             "root_device": root.root_device,
             "instance_type": self.options.instance_type or builder.builder_type(cluster, profile),
-            "subnet": place.subnet,
             "ssh_key": str(key),
             "user_data": template.cloud_config(public),
             "disk": self.options.disk or max(root.size, 8 + builder.SLACK),
@@ -266,7 +265,8 @@ class Build:
 
     def _sweep(self, image: Image) -> list[str]:
         """Nothing may be left, however the build ended. When even this fails, that is what the user must hear."""
-        swept = [str(item) for item in sweep.sweep(self.session, self.region, self.owner.id, image.name)]
+        found = sweep.sweep(self.session, self.region, self.owner.id, image.name)
+        swept = [str(item) for item in found if item.id != self._gate]  # the gate is ours to close
         if swept:
             self.say(self.region, {"type": "bake_note", "text": f"removed what Packer left: {', '.join(swept)}"})
         return swept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from infra.image.parent import Base
 from infra.spec.models import Cluster
 
 SLACK = 30  # GB beside what the base image has: a driver, two CUDA toolkits and their build need about 25
-EVERYWHERE = ["0.0.0.0/0"]
+WHO_AM_I = "https://checkip.amazonaws.com"
 
 # A machine with a GPU lets the smoke test run a real kernel; one of Turing takes the open and the proprietary module.
 WITH_GPU = {"x86_64": "g4dn.xlarge", "arm64": "g5g.xlarge"}
@@ -21,9 +22,10 @@ WITHOUT = {"x86_64": "m5.xlarge", "arm64": "m6g.xlarge"}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a builder is started. ``ssh_from`` empty: from our own public address, where Packer can find it out."""
+    """Where a builder is started, and the networks that may reach its SSH."""
 
     subnet: str
+    vpc: str
     ssh_from: tuple[str, ...]
 
 
@@ -97,20 +99,19 @@ def place(session: Session, cluster: Cluster, region: str, subnet: str = "") -> 
 
     Raises CloudError when there is none.
     """
-    ssh_from = tuple(str(net) for net in cluster.access.ssh_from)
-    if subnet:
-        return Place(subnet, ssh_from)
     ec2 = session.client("ec2", region)
     public = {"Name": "map-public-ip-on-launch", "Values": ["true"]}
     ours = [{"Name": "tag:infra:cluster", "Values": [cluster.cluster]}, public]
     default = [{"Name": "default-for-az", "Values": ["true"]}]
-    for filters in (ours, default):
+    for filters in [[{"Name": "subnet-id", "Values": [subnet]}]] if subnet else [ours, default]:
         with translated("ec2:DescribeSubnets", region, session.profile):
             found = ec2.describe_subnets(Filters=filters)["Subnets"]
         found = [item for item in found if item["State"] == "available"]
         if found:
             best = max(found, key=lambda item: (int(item["AvailableIpAddressCount"]), str(item["SubnetId"])))
-            return Place(best["SubnetId"], ssh_from)
+            return Place(best["SubnetId"], best["VpcId"], _ssh_from(session, cluster))
+    if subnet:
+        raise CloudError(f"there is no subnet {subnet} in {region}", where="--subnet", fix="name one of that region")
     raise CloudError(
         f"there is no subnet in {region} that a builder could be reached in",
         where=region,
@@ -118,3 +119,46 @@ def place(session: Session, cluster: Cluster, region: str, subnet: str = "") -> 
         fix="infra apply first, or name one with a public route: --subnet subnet-…; "
         "or make a default VPC: aws ec2 create-default-vpc",
     )
+
+
+def gate(session: Session, region: str, place: Place, name: str, marks: Mapping[str, str]) -> str:
+    """A security group that lets SSH in, with the bake's tags from its first moment on; its id.
+
+    Packer's own has no tags in the older versions: nobody could find it after a crash.
+    """
+    ec2 = session.client("ec2", region)
+    pairs = [{"Key": key, "Value": value} for key, value in marks.items()]
+    with translated("ec2:CreateSecurityGroup", region, session.profile):
+        made = ec2.create_security_group(
+            GroupName=name,
+            Description="SSH to the builder of an image, while it is baked",
+            VpcId=place.vpc,
+            TagSpecifications=[{"ResourceType": "security-group", "Tags": pairs}],
+        )
+    with translated("ec2:AuthorizeSecurityGroupIngress", region, session.profile):
+        ranges = [{"CidrIp": network} for network in place.ssh_from]
+        rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": ranges}
+        ec2.authorize_security_group_ingress(GroupId=made["GroupId"], IpPermissions=[rule])
+    return str(made["GroupId"])
+
+
+def _ssh_from(session: Session, cluster: Cluster) -> tuple[str, ...]:
+    """The networks of access.ssh_from; when nobody may come in otherwise, only the address that we come from."""
+    named = tuple(str(network) for network in cluster.access.ssh_from)
+    if named:
+        return named
+    if session.endpoint is not None:
+        return ("127.0.0.1/32",)  # not AWS: nobody comes in through this
+    import urllib.request
+    from ipaddress import ip_address
+
+    try:
+        with urllib.request.urlopen(WHO_AM_I, timeout=10) as answer:
+            return (f"{ip_address(answer.read(64).decode('ascii', 'replace').strip())}/32",)
+    except (OSError, ValueError) as error:
+        raise CloudError(
+            "nobody may reach the builder's SSH: access.ssh_from is empty, and our own address is not to be had",
+            where=WHO_AM_I,
+            why=str(error),
+            fix="name the network that you come from: access: {ssh_from: […]}",
+        ) from error

@@ -65,6 +65,27 @@ def held(session: Session, cluster: str, profile: str, digest: str, mine: Owner)
             _delete(session, home, parameter)
 
 
+def abandoned(session: Session, cluster: str) -> list[tuple[str, Owner]]:
+    """Locks of other digests of the cluster whose owners are dead: their parameters, and who they were."""
+    home, found = session.aws.home, []
+    folder = f"/infra/{cluster}/bakes"
+    with translated("ssm:GetParametersByPath", folder, session.profile):
+        pages = session.client("ssm", home).get_paginator("get_parameters_by_path")
+        for page in pages.paginate(Path=folder, Recursive=True):
+            for item in page["Parameters"]:
+                age = (_date(page) - item["LastModifiedDate"]).total_seconds()
+                owner = _parsed(item["Value"])
+                if owner is not None and _dead(owner, age):
+                    found.append((str(item["Name"]), owner))
+    return found
+
+
+def forget(session: Session, parameter: str) -> None:
+    """Remove the lock of a dead owner, when all that it left is gone."""
+    with translated("ssm:DeleteParameter", parameter, session.profile):
+        _delete(session, session.aws.home, parameter)
+
+
 def _take(session: Session, home: str, parameter: str, mine: Owner, profile: str, digest: str) -> Owner | None:
     if _put(session, home, parameter, mine, fresh=True):
         return None
@@ -127,9 +148,13 @@ def _read(session: Session, home: str, parameter: str) -> tuple[Owner | None, fl
                 return None, 0.0
             raise
     age = (_date(said) - said["Parameter"]["LastModifiedDate"]).total_seconds()
+    return _parsed(said["Parameter"]["Value"]), age
+
+
+def _parsed(text: str) -> Owner | None:
     with contextlib.suppress(ValueError, TypeError):
-        return Owner(**json.loads(said["Parameter"]["Value"])), age
-    return None, age
+        return Owner(**json.loads(text))
+    return None
 
 
 def _date(said: Mapping[str, Any]) -> datetime:

@@ -25,8 +25,8 @@ FILES = ("plugins.pkr.hcl", "variables.pkr.hcl", "image.pkr.hcl")
 SCRIPTS = ("prepare", "unpack", "converge", "rehearse", "smoke", "packages", "seal")
 KEY = "key"
 SSH_TIMEOUT = "10m"
-SSH_SILENCE = "20m"
-"""A converge may say nothing for long (a kernel module is built); longer, and the machine counts as gone."""
+SSH_SILENCE = "5m"
+"""The keep-alive of every five seconds is an answer, too: without any for so long, the machine is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,6 @@ def texts(project: Project) -> dict[str, str]:
         "ssh_port": local.ssh_port if local else 22,
         "ssh_timeout": project.ssh_timeout,
         "ssh_silence": project.ssh_silence,
-        "ssh_from": project.values["ssh_from"],
         "client_package": project.package is not None,
         "rehearsal": project.rehearsal,
     }

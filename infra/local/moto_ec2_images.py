@@ -103,6 +103,17 @@ def image_block_devices() -> None:
     put(Ami, "block_device_mappings", property(block_device_mappings))
 
 
+def made_images_have_disks() -> None:
+    """An image that is made of an instance, or copied, has EBS disks; moto says ``standard``, and Packer refuses it."""
+    from moto.ec2.models.amis import Ami
+
+    @wrap(Ami, "__init__")
+    def _(original: Any, self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if self.root_device_type == "standard":
+            self.root_device_type = "ebs"
+
+
 def canonical_parameters() -> None:
     """``/aws/service/canonical/ubuntu/...``: the documented way to look up Canonical's images."""
     from moto.ssm import models
@@ -135,4 +146,4 @@ def canonical_parameters() -> None:
                     dict.setdefault(self, name, []).append(entry)
 
 
-PATCHES = (seeded_images, image_block_devices)
+PATCHES = (seeded_images, image_block_devices, made_images_have_disks)

@@ -151,10 +151,14 @@ def left(bakery: Bakery, region: str = "us-west-2") -> list[str]:
 
 def nothing_left(bakery: Bakery, images: int = 0) -> None:
     """No instance, volume, key pair, interface, security group, lock, private key or machine; so many images."""
-    assert left(bakery) == []
-    assert bakery.machines() == []
-    assert len(bakery.images()) == images
-    assert len(snapshots(bakery)) == images
+    found = left(bakery)
+    assert not found, found
+    machines = bakery.machines()
+    assert not machines, machines
+    there = [image["ImageId"] for image in bakery.images()]
+    assert len(there) == images, there
+    disks = [item["SnapshotId"] for item in snapshots(bakery)]
+    assert len(disks) == images, disks
 
 
 def snapshots(bakery: Bakery) -> list[dict[str, Any]]:

@@ -78,7 +78,8 @@ def test_ctrl_c_while_it_converges(bakery: Bakery) -> None:
     nothing_left(bakery)
 
 
-def test_a_bake_that_was_killed_is_cleared_away_by_the_next(bakery: Bakery) -> None:
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_bake_that_was_killed_is_cleared_away_by_the_next(bakery: Bakery, changed: bool) -> None:
     bakery.lab(chef=bakery.client(SLEEP))
     bake = bakery.begin()
     machine = converging(bakery, bake)
@@ -87,7 +88,7 @@ def test_a_bake_that_was_killed_is_cleared_away_by_the_next(bakery: Bakery) -> N
     for pid in {*map(int, children)} - {machine["pid"]}:
         kill_group(pid)
     assert bakery.hand().ec2.describe_instances()["Reservations"], "Packer had no time to remove its instance"
-    bakery.lab(chef=bakery.client("exit 1"))
+    bakery.lab(chef=bakery.client("exit 1"), content="of another digest" if changed else "one")
     said = bakery.bake(code=1)
     assert "an earlier bake" in said.out and "died; removed what it left: instance i-" in said.out
     nothing_left(bakery)

@@ -216,7 +216,7 @@ def test_packer_py_writes_the_command_lines() -> None:
 
 
 def project(version: tuple[int, int, int], local: bool, **changed: Any) -> template.Project:
-    values: dict[str, Any] = {"ssh_from": ["203.0.113.0/24"], **changed.pop("values", {})}
+    values: dict[str, Any] = changed.pop("values", {})
     machine = template.Local("key", "secret", "198.18.0.2", 22) if local else None
     endpoint = "http://127.0.0.1:5000" if local else ""
     return template.Project(version, values, b"tar", {}, endpoint=endpoint, local=machine, **changed)
@@ -239,13 +239,6 @@ def test_the_template_is_hcl_for_every_packer(version: tuple[int, int, int], loc
     scripts = [f"scripts/{name}.sh" for name in template.SCRIPTS]
     order = [name for name in scripts if name in text]
     assert sorted(order, key=text.index) == order
-
-
-def test_nobody_but_us_may_reach_a_builder_of_a_lab_that_lets_nobody_in() -> None:
-    new = template.texts(project((1, 14, 0), False, values={"ssh_from": []}))["image.pkr.hcl"]
-    assert "temporary_security_group_source_public_ip = true" in new
-    old = template.texts(project((1, 6, 6), False, values={"ssh_from": []}))["image.pkr.hcl"]
-    assert "temporary_security_group_source_cidrs = var.ssh_from" in old
 
 
 def test_every_variable_of_the_template_is_declared() -> None:
@@ -322,7 +315,7 @@ def test_without_a_client_the_embedded_aws_rehearses_loudly(tmp_path: Path, monk
 
 
 def test_a_rendered_project_is_whole(tmp_path: Path) -> None:
-    values = {"ssh_from": ["203.0.113.0/24"], "name": "x"}
+    values = {"name": "x"}
     folder = tmp_path / "project"
     (folder / "out").mkdir(parents=True)
     (folder / "out/packages.tsv").write_text("of a former bake")
