@@ -14,6 +14,7 @@ from infra.spec.rules import (
     access,
     account,
     capacity,
+    chef,
     gpu,
     instances,
     kubernetes,
@@ -40,6 +41,7 @@ THEMES: dict[str, tuple[type[Rule], ...]] = {
     "Storage": storage.RULES,
     "Kubernetes": kubernetes.RULES,
     "Metal": metal.RULES,
+    "The Chef client": chef.RULES,
     "Account": account.RULES,
 }
 
