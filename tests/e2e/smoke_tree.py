@@ -114,6 +114,9 @@ class Tree:
         for user in ("ada", "grace"):
             self.write(f"etc/ssh/authorized_keys.d/{user}", "ssh-ed25519 AAAA laptop\n")
         self.write("etc/ssh/sshd_config", "")
+        own = "UsePAM yes\nPermitRootLogin no\nPasswordAuthentication no\n"
+        self.write("etc/ssh/sshd_config.d/10-infra.conf", own)
+        self.write("etc/infra/ports", "")
         for unit in ("apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service"):
             link = self.root / "etc/systemd/system" / unit
             link.parent.mkdir(parents=True, exist_ok=True)

@@ -80,6 +80,7 @@ FAULTS: list[tuple[str, str, Spoil, str]] = [
     ("user-ada", "expired", lambda t: t.write("etc/shadow", "ada:!:1:0:99999:7::1:\n"), "expired"),
     ("user-ada", "no keys", lambda t: t.remove("etc/ssh/authorized_keys.d/ada"), "not there"),
     ("sshd", "passwords", lambda t: t.answers("sshd", SSHD.replace("authentication no", "authentication yes")), "yes"),
+    ("sshd", "not ours", lambda t: t.remove("etc/ssh/sshd_config.d/10-infra.conf"), "is not there"),
     ("sshd", "broken", lambda t: t.answers("sshd", "line 3: Bad configuration option", 255), "Bad configuration"),
     ("ports", "a stranger", lambda t: (t.conf.update(KUBERNETES=""), t.answers("ss", LISTENING)), "10250"),
     ("ssh-port-22", "nobody", lambda t: t.answers("ss", "LISTEN 0 1 127.0.0.1:22 0.0.0.0:*"), "cannot be logged in to"),
@@ -182,6 +183,12 @@ def test_without_a_toolkit_pytorch_runs_the_kernel(tree: Tree) -> None:
         "torch", ["pytorch=2.6"], 'case "$2" in *device_count*) echo "AssertionError: no CUDA"; exit 1;; esac'
     )
     assert tree.smoke()[1]["cuda-kernel"] == ("FAIL", "AssertionError: no CUDA")
+
+
+def test_a_port_that_the_policy_names_is_no_fault(tree: Tree) -> None:
+    tree.conf.update(KUBERNETES="")
+    tree.write("etc/infra/ports", "9100\n10250\n")
+    assert tree.smoke()[1]["ports"][0] == "PASS"
 
 
 def test_nothing_that_builds_a_kernel_is_a_fault(tree: Tree) -> None:

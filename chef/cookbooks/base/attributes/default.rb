@@ -7,6 +7,9 @@ default['infra']['base']['timezone'] = 'Etc/UTC'
 default['infra']['base']['locale'] = 'C.UTF-8'
 default['infra']['base']['time_servers'] = ['169.254.169.123'] # Amazon's, inside EC2; elsewhere the pools serve
 
+# TCP ports that others may reach beside ssh (and Kubernetes'): the smoke test fails when somebody listens on another.
+default['infra']['base']['ports'] = []
+
 # The kernel is changed by a new policy, never by a passing upgrade: drivers are built for it. Set one to false to free it.
 %w[
   linux-aws linux-generic linux-headers-amd64 linux-headers-aws linux-headers-generic linux-image-amd64 linux-image-aws

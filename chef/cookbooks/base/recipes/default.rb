@@ -9,6 +9,11 @@ include_recipe 'base::ssh'
 include_recipe 'base::kernel'
 include_recipe 'base::time'
 
+file '/etc/infra/ports' do
+  content node['infra']['base']['ports'].map { |port| "#{port}\n" }.join
+  mode '0644'
+end
+
 infra_holds '/etc/infra/held' do
   packages node['infra']['base']['held'].select { |_, wanted| wanted }.keys.sort
 end
