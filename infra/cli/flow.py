@@ -127,4 +127,4 @@ def _images(site: Site, plan: Plan, sink: RegionSink | None, quiet: bool) -> Pla
     from infra.image import staged_apply
     from infra.image.bake import for_plan
 
-    return staged_apply.carry_out(site, plan, for_plan(site, quiet), sink)
+    return staged_apply.carry_out(site, plan, for_plan(site, quiet, sink), sink)

@@ -143,12 +143,16 @@ def for_plan(site: Site, quiet: bool, sink: Progress | None = None) -> Callable[
     """What bakes the steps of a plan; ``sink`` gets (region, event), unless ``quiet``."""
 
     def one(step: ImageStep) -> Sequence[Image]:
+        def told(region: str, event: dict[str, Any]) -> None:
+            if sink is not None and not quiet:
+                sink(region, {"profile": step.profile, **event})
+
         return bake(
             site.loaded,
             step.profile,
             step.regions,
             session=site.session,
-            progress=None if quiet else sink,
+            progress=told,
             cancel=site.cancel,
         )
 

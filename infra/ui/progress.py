@@ -48,6 +48,11 @@ def line(event: dict[str, Any], command: str) -> str:
     """An event as one line, or "" when it says nothing new."""
     kind = event.get("type")
     hook = event.get("hook", {})
+    if str(kind).startswith("bake_"):
+        from infra.ui import bake_view
+
+        text = bake_view.line(event)
+        return f"{event.get('profile', 'image')}: {text}" if text else ""
     if hook.get("action") == "read":
         return ""
     if kind == "apply_complete":
