@@ -282,8 +282,9 @@ class Build:
             made = replace(made, smoke=story.smoke())
         with contextlib.suppress(OSError):
             packages = sbom.parse((self.folder / "out/packages.tsv").read_text(encoding="utf-8", errors="replace"))
-            url = store.put_sbom(self.session, self.loaded.cluster, made, sbom.make(made, packages))
-            made = replace(made, sbom=url)
+            if packages:  # an empty list is none: the image would seem to hold nothing
+                url = store.put_sbom(self.session, self.loaded.cluster, made, sbom.make(made, packages))
+                made = replace(made, sbom=url)
         store.register(self.session, made)
         return made
 

@@ -212,7 +212,8 @@ def test_a_program_that_hangs_is_a_fault(tree: Tree) -> None:
 
 
 def test_packages_as_a_list(tree: Tree) -> None:
-    tree.program("dpkg-query", "printf 'dpkg\\t\\tcurl\\t7.88.1-10\\tamd64\\n'")
+    listed = "installed dpkg\\t\\tcurl\\t7.88.1-10\\tamd64\\nconfig-files dpkg\\t\\told\\t1\\tamd64\\n"
+    tree.program("dpkg-query", f"printf '{listed}'")
     tree.write("opt/conda/envs/vision/conda-meta/py-opencv-4.11.0-headless_py312.json", "{}")
     info = "opt/conda/envs/vision/lib/python3.12/site-packages/einops-0.8.1.dist-info"
     tree.write(f"{info}/INSTALLER", "pip\n")
@@ -222,6 +223,12 @@ def test_packages_as_a_list(tree: Tree) -> None:
         "conda\tvision\tpy-opencv\t4.11.0\t",
         "pip\tvision\teinops\t0.8.1\t",
     ]
+
+
+def test_a_list_that_cannot_be_read_is_no_list(tree: Tree) -> None:
+    tree.program("dpkg-query", "echo 'dpkg-query: error: parsing file' >&2; exit 2")
+    said = tree.run("--packages")
+    assert (said.returncode, said.stdout) == (1, "")
 
 
 def test_wrong_usage(tree: Tree) -> None:
