@@ -109,9 +109,9 @@ def _take(session: Session, home: str, parameter: str, mine: Owner, profile: str
 
 
 def _dead(found: Owner, age: float) -> bool:
-    if found.machine == _machine():
-        return not Path(f"/proc/{found.pid}").exists() if BOOT.exists() else age > DEAD
-    return age > DEAD
+    """No pulse for too long, or a process of this machine that is gone (its number may also be another's by now)."""
+    ours = found.machine == _machine() and BOOT.exists()
+    return age > DEAD or (ours and not Path(f"/proc/{found.pid}").exists())
 
 
 def _beat(session: Session, home: str, parameter: str, mine: Owner, ended: threading.Event) -> None:
