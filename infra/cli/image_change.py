@@ -43,14 +43,15 @@ def promote(profile: str, file: Path, endpoint: str | None, as_json: bool, regio
     from infra.cli.image_common import desk
     from infra.cloud.work import now, who
     from infra.image import promotion, store
-    from infra.image.builder import regions_of
+    from infra.image.builder import architecture_of, regions_of
 
     at = desk(file, endpoint, regions, everywhere=True)
     _check_profile(at, profile)
     notes: list[str] = []
     digest = _digest(at, profile, must=not to, notes=notes)
     seen = at.look()
-    wish = promotion.Wish(profile, digest, who(), now(), at.find(to, seen) if to else None)
+    machines = architecture_of(at.loaded.cluster, profile)
+    wish = promotion.Wish(profile, digest, who(), now(), at.find(to, seen) if to else None, machines)
     wanted = at.asked or regions_of(at.loaded.cluster, profile)
     found = promotion.promotions(wish, seen.images, seen.pointers, wanted)
     for item in found:

@@ -43,6 +43,7 @@ class Wish:
     """``file``: the digest that the file's profile has now, "" when it cannot be made. ``who`` and ``when`` are noted.
 
     ``to``: the image asked for (its copies are, too); None: the newest good one of the file's digest.
+    ``architecture``: of the profile's machines, "" for any.
     """
 
     profile: str
@@ -50,6 +51,7 @@ class Wish:
     who: str
     when: str
     to: Image | None = None
+    architecture: str = ""
 
 
 def promotions(wish: Wish, images: Sequence[Image], pointers: Pointers, regions: Sequence[str]) -> list[Promotion]:
@@ -75,6 +77,7 @@ def _candidate(wish: Wish, images: Sequence[Image], region: str) -> Image | None
         copies = [image for image in here if image.bake == wish.to.bake]
         return next((image for image in copies if image.id == wish.to.id), copies[0] if copies else None)
     fitting = [image for image in here if (image.profile, image.digest) == (wish.profile, wish.file)]
+    fitting = [image for image in fitting if wish.architecture in ("", image.architecture)]
     return next((image for image in fitting if image.usable), fitting[0] if fitting else None)
 
 
@@ -95,6 +98,12 @@ def _problem(wish: Wish, image: Image | None, images: Sequence[Image], region: s
             where=region,
             why=f"there is one in {', '.join(elsewhere)}" if elsewhere else "none was baked",
             fix=f"{bake} (it copies what a region lacks)" if elsewhere and digest == wish.file else bake,
+        )
+    if wish.architecture not in ("", image.architecture):
+        return Problem(
+            f"{image.id} is for {image.architecture}, and machines of {profile} are {wish.architecture}",
+            where=region,
+            fix=f"name another image; infra image list shows those of {profile}",
         )
     why = unusable(image)
     if not why:

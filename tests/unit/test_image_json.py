@@ -191,6 +191,14 @@ def test_what_may_not_be_promoted(to: Image | None, changes: dict[str, str], wor
     assert all(problem.fix for problem in caught.value.problems)
 
 
+def test_no_image_of_another_architecture_is_promoted() -> None:
+    arm = replace(wish(NEW), architecture="arm64")
+    with pytest.raises(Refused, match="is for x86_64, and machines of gpu are arm64"):
+        promotions(arm, SEEN.images, {}, ["us-west-2"])
+    with pytest.raises(Refused, match="no image of gpu"):
+        promotions(replace(arm, to=None), SEEN.images, {}, ["us-west-2"])
+
+
 @pytest.mark.parametrize("bad", [{"revoked": "CVE"}, {"smoke": "failed: x"}, {"state": "pending"}])
 def test_no_bad_image_is_promoted(bad: dict[str, str]) -> None:
     worse = replace(NEW, **bad)  # type: ignore[arg-type]
