@@ -192,6 +192,27 @@ def test_storage_waits_for_nobody(lab: Lab) -> None:
     lab.node.converge(["base", "storage"], none).unchanged()
 
 
+def test_a_whole_gpu_node_twice(lab: Lab) -> None:
+    """All cookbooks of the role together, as far as a machine without a GPU can go; the second run changes nothing."""
+    wanted = lab.settings(
+        {
+            "users": {"ada": {"keys": [lab.public], "sudo": True}},
+            "nvidia": {"driver": "580", "module": "proprietary", "fabric_manager": True},
+            "cuda": {"versions": ["12.9"]},
+            "docker": {"version": "28"},
+            "kubernetes": {"version": "1.36"},
+            "storage": STORAGE,
+            "hardware": {"gpus": ["10de:1b00"]},
+        }
+    )
+    first = lab.node.converge(["role[gpu-node]"], wanted).well()
+    assert "kernel module not built: no headers" in first.output
+    assert set(lab.node.packages("docker-ce", "kubelet", "libcuda1", "nvidia-container-toolkit")) == {
+        *("docker-ce", "kubelet", "libcuda1", "nvidia-container-toolkit"),
+    }
+    lab.node.converge(["role[gpu-node]"], wanted).unchanged()
+
+
 CLUSTER = """
 version: 1
 cluster: lab
