@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
 
 from infra import proc
-from infra.errors import FileError, LocalError, ToolFailed
+from infra.errors import LocalError, ToolFailed
+from infra.files import explain
 from infra.local import places
 
 SUITE = "bookworm"
@@ -52,20 +54,27 @@ def make(say: proc.LineSink) -> Path:
     root = folder()
     if ready():
         return root
-    say(f"making a Debian root in {root} with mmdebstrap; this happens once")
-    draft = root.with_name(f"{root.name}.{os.getpid()}")
     try:
-        draft.mkdir(parents=True, exist_ok=True)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with root.with_name(f"{root.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second waits, and finds it made
+            return root if ready() else _made(root, say)
     except OSError as error:
-        raise FileError(f"cannot make {draft}", where=str(draft), why=error.strerror or str(error)) from error
+        raise explain("make", root, error) from error
+
+
+def _made(root: Path, say: proc.LineSink) -> Path:
+    say(f"making a Debian root in {root} with mmdebstrap; this happens once")
+    draft = root.with_name(f"{root.name}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
     try:
         _bootstrap(draft)
         (draft / "etc/infra-build-root").write_text(f"{SUITE} {EDITION}\n")
         draft.chmod(0o755)
         draft.rename(root)
     finally:
-        if draft.exists():
-            shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
     return root
 
 
