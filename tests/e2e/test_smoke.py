@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.smoke_tree import DRIVER, LISTENING, SSHD, Tree
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the smoke test runs on Linux machines")
 
 Spoil = Callable[[Tree], object]
 
