@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def build(
-    folder: Path, name: str, version: str, *, files: Mapping[str, str] | None = None, **fields: str
-) -> Path:
+def build(folder: Path, name: str, version: str, *, files: Mapping[str, str] | None = None, **fields: str) -> Path:
     """A .deb in ``folder``. ``files`` is path -> text, executable when it begins with ``#!``; ``fields`` go into its
     control file (``Depends="a, b"``)."""
     tree = folder / f"{name}_{version.replace(':', '%3a')}"
@@ -22,5 +20,7 @@ def build(
         target.write_text(content)
         target.chmod(0o755 if content.startswith("#!") else 0o644)
     deb = tree.with_name(f"{tree.name}_amd64.deb")
-    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, deb], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "--build", tree, deb], check=True, capture_output=True, timeout=60
+    )
     return deb
