@@ -21,7 +21,7 @@ cluster: lab
 profiles:
   all:
     os: ubuntu-22.04
-    run_list: ["role[gpu-node]", "role[control-plane]", "recipe[efa]"]
+    run_list: ["role[gpu-node]", "role[cpu-node]", "role[control-plane]", "recipe[efa]"]
     nvidia: {driver: "580", cuda: "12.9"}
 """
 POLICY = "/var/lib/infra/policy/test"

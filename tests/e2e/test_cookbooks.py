@@ -151,12 +151,14 @@ def test_a_kubernetes_node(node: Node) -> None:
     assert "runtimes.nvidia" in node.machine.get("/etc/containerd/config.toml").decode()
     node.converge(["kubernetes"], wanted).unchanged()
 
-    # Labels are the place's; the machine reads them at boot.
+    # Labels are the place's; they are read when it becomes known, and at every start.
     place = '{"labels": {"lab/queue": "batch", "a": "b"}, "taints": ["nvidia.com/gpu=:NoSchedule"]}'
+    line = 'KUBELET_EXTRA_ARGS="--node-labels=a=b,lab/queue=batch --register-with-taints=nvidia.com/gpu=:NoSchedule"'
     node.machine.put(place, "/etc/infra/place.json")
+    node.machine.run(f"for i in $(seq 50); do grep -qxF '{line}' /etc/default/kubelet && exit; sleep 0.2; done; exit 1")
+    node.machine.put('{"labels": {}}', "/etc/infra/place.json")
     node.machine.reboot()
-    line = "--node-labels=a=b,lab/queue=batch --register-with-taints=nvidia.com/gpu=:NoSchedule"
-    assert node.machine.settle().get("/etc/default/kubelet").decode() == f'KUBELET_EXTRA_ARGS="{line}"\n'
+    assert node.machine.settle().get("/etc/default/kubelet").decode() == 'KUBELET_EXTRA_ARGS=""\n'
 
 
 def test_the_adapters_software_is_what_was_asked_for(node: Node, tmp_path: Path) -> None:
