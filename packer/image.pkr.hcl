@@ -66,8 +66,9 @@ build {
   sources = ["source.amazon-ebs.image"]
 
   provisioner "shell" {
-    script          = "scripts/prepare.sh"
-    execute_command = "sudo -n env {{ .Vars }} sh {{ .Path }}"
+    script           = "scripts/prepare.sh"
+    execute_command  = "sudo -n env {{ .Vars }} sh {{ .Path }}"
+    environment_vars = ["INFRA_ROOM=${var.room}"]
   }
 
   provisioner "file" {

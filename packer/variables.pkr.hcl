@@ -52,6 +52,11 @@ variable "disk" {
   description = "root disk in GB"
 }
 
+variable "room" {
+  type        = number
+  description = "MB that must be free on the builder to begin with"
+}
+
 variable "digest" {
   type        = string
   description = "sha256 of policy.tar"

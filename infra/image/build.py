@@ -199,6 +199,7 @@ class Build:
             "ssh_key": str(key),
             "user_data": template.cloud_config(public),
             "disk": self.options.disk or max(root.size, 8 + builder.SLACK),
+            "room": self._room(client),
             "digest": self.policy.digest,
             "client": client.kind,
             "client_package": client.package.name if client.package else "",
@@ -206,6 +207,11 @@ class Build:
             "tags": ledger.tags(image),
             "run_tags": run_tags,
         }
+
+    def _room(self, client: Client) -> int:
+        """MB on the builder: each upload, and what it unpacks to."""
+        package = client.package.stat().st_size if client.package else 0
+        return 3 * (len(self.policy.archive()) + package) // 1_000_000 + 4
 
     def _node(self) -> dict[str, Any]:
         """What the machine will say of itself; the moment is put in there."""

@@ -161,7 +161,8 @@ def _date(said: Mapping[str, Any]) -> datetime:
     """AWS's clock: ours may be wrong."""
     text = said.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     with contextlib.suppress(ValueError, TypeError):
-        return parsedate_to_datetime(text)
+        found = parsedate_to_datetime(text)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)  # some servers write -0000
     return datetime.now(UTC)
 
 

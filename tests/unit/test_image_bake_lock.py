@@ -28,6 +28,7 @@ class Ssm:
     def __init__(self) -> None:
         self.kept: dict[str, tuple[str, datetime]] = {}
         self.clock = NOW
+        self.zone = ""
 
     def put_parameter(self, Name: str, Value: str, Type: str, Overwrite: bool) -> None:
         if Name in self.kept and not Overwrite:
@@ -56,7 +57,9 @@ class Ssm:
         return {"Name": name, "Value": value, "LastModifiedDate": changed}
 
     def _head(self) -> dict[str, Any]:
-        return {"ResponseMetadata": {"HTTPHeaders": {"date": format_datetime(self.clock, usegmt=True)}}}
+        self.zone = "GMT" if self.zone == "-0000" else "-0000"  # both are written
+        date = format_datetime(self.clock, usegmt=True).replace("GMT", self.zone)
+        return {"ResponseMetadata": {"HTTPHeaders": {"date": date}}}
 
     def _no(self, code: str) -> ClientError:
         return ClientError({"Error": {"Code": code}}, "Parameter")
