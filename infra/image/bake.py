@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -111,29 +112,29 @@ def run(
         result.images = _chosen(known, policy, wanted)
         result.seconds = time.monotonic() - began
         return result
-    session.guard()
-    syntax.check(policy)
+    if not session.local:
+        session.guard()
     say, stop = progress or _silent, cancel or proc.Cancel()
     source = None if force else next(iter(_good(known, policy)), None)
-    tool = _tool(session, wanted[0], stop) if source is None else None
     region = wanted[0] if source is None else source.region
     mine = lock.owner(region, ledger.ami_name(cluster, profile, policy.digest, datetime.now(UTC)))
-    with lock.held(session, cluster, profile, policy.digest, mine) as former:
-        if former is not None:
-            _clear(session, former, say)
-        for parameter, dead in lock.abandoned(session, cluster):
-            _clear(session, dead, say)
-            lock.forget(session, parameter)
-        if tool is not None:
-            job = build.Build(
-                loaded, policy, session, region, mine, options, stop, say, images=tuple(known), fresh=force
-            )
-            result.built = job.run(tool)
-            source = result.built.image
-            result.times = job.times
-            known = [source] if force else [source, *known]
-        assert source is not None
-        _spread(session, source, _missing(known, policy, wanted), stop, say, result)
+    with ThreadPoolExecutor(2, thread_name_prefix="bake") as beside:
+        parsed = beside.submit(syntax.check, policy)
+        found = beside.submit(_tool, session, region, stop) if source is None else None
+        with lock.held(session, cluster, profile, policy.digest, mine) as former:
+            parsed.result()
+            tool = found.result() if found is not None else None
+            _clear(session, former, cluster, say)
+            if tool is not None:
+                job = build.Build(
+                    loaded, policy, session, region, mine, options, stop, say, images=tuple(known), fresh=force
+                )
+                result.built = job.run(tool)
+                source = result.built.image
+                result.times = job.times
+                known = [source] if force else [source, *known]
+            assert source is not None
+            _spread(session, source, _missing(known, policy, wanted), stop, say, result)
     result.images = _chosen([*result.images, *known], policy, wanted)
     result.seconds = time.monotonic() - began
     return result
@@ -217,11 +218,14 @@ def _spread(
         raise copies.failure(source, copied.failed, copied.images)
 
 
-def _clear(session: Session, former: lock.Owner, say: Progress) -> None:
-    """A bake died: what it left goes first."""
-    swept = sweep.sweep(session, former.region, former.id, former.name)
-    text = f"an earlier bake ({former.who}, since {former.since}) died; removed what it left: "
-    say(former.region, {"type": "bake_note", "text": text + (", ".join(map(str, swept)) or "nothing")})
+def _clear(session: Session, former: lock.Owner | None, cluster: str, say: Progress) -> None:
+    """Bakes that died: what they left goes first. ``former`` is the one whose lock we took over."""
+    for parameter, dead in [*([("", former)] if former else []), *lock.abandoned(session, cluster)]:
+        swept = sweep.sweep(session, dead.region, dead.id, dead.name)
+        text = f"an earlier bake ({dead.who}, since {dead.since}) died; removed what it left: "
+        say(dead.region, {"type": "bake_note", "text": text + (", ".join(map(str, swept)) or "nothing")})
+        if parameter:
+            lock.forget(session, parameter)
 
 
 def _silent(_region: str, _event: dict[str, Any]) -> None:

@@ -77,24 +77,33 @@ def texts(project: Project) -> dict[str, str]:
 
 
 def render(project: Project, folder: Path) -> None:
-    """Write the whole project; what a former bake left in the folder goes, its private key stays out of everything."""
-    shutil.rmtree(folder, ignore_errors=True)
-    for name, text in texts(project).items():
-        files.write_text(folder / name, text)
+    """Write the whole project; what a former bake left in the folder goes, its private key stays out of everything.
+
+    Raises FileError. The files are for this bake alone, so none is written twice for the sake of a crash.
+    """
     source = assets.root("packer") / "scripts"
-    for name in project.scripts:
-        files.write_text(folder / "scripts" / f"{name}.sh", files.read_text(source / f"{name}.sh"), mode=0o755)
-    files.write_json(folder / VALUES, dict(project.values))
-    files.write_json(folder / "node.json", dict(project.node))
-    files.write_bytes(folder / "policy.tar", project.policy)
-    (folder / "out").mkdir(exist_ok=True)
-    if project.package is not None:
-        place = folder / "client" / project.package.name
-        place.parent.mkdir(exist_ok=True)
-        try:
-            os.link(project.package, place)
-        except OSError:
-            shutil.copyfile(project.package, place)
+    wanted = {name: text.encode() for name, text in texts(project).items()}
+    wanted |= {f"scripts/{name}.sh": files.read_text(source / f"{name}.sh").encode() for name in project.scripts}
+    for name, value in ((VALUES, project.values), ("node.json", project.node)):
+        wanted[name] = (json.dumps(dict(value), indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    wanted["policy.tar"] = project.policy
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        for part in ("scripts", "out", "client"):
+            (folder / part).mkdir(parents=True)
+        for name, raw in wanted.items():
+            (folder / name).write_bytes(raw)
+        if project.package is not None:
+            _link(project.package, folder / "client" / project.package.name)
+    except OSError as error:
+        raise files.explain("write", folder, error) from error
+
+
+def _link(source: Path, place: Path) -> None:
+    try:
+        os.link(source, place)
+    except OSError:  # another file system
+        shutil.copyfile(source, place)
 
 
 def cloud_config(public_key: str) -> str:
