@@ -62,6 +62,11 @@ def test_a_driver_moves_as_a_whole(node: Node) -> None:
     kernel = node.packages("nvidia-kernel-*dkms")
     assert kernel == {"nvidia-kernel-open-dkms": "!580.95.05-1"}
 
+    # Without machines with NVSwitches there is no fabric manager, and with them it is back.
+    node.converge(["nvidia"], driver("580")).well()
+    assert not node.packages("nvidia-fabricmanager*")
+    node.converge(["nvidia"], driver("580")).unchanged()
+
     # Back to a lower branch, because the file says so; said in the log.
     down = node.converge(["nvidia"], driver("575", fabric_manager=True)).well()
     assert "back from 580.95.05-1 to 575.57.08" in down.output

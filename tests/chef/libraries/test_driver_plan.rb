@@ -116,6 +116,14 @@ class DriverPlanTest < Minitest::Test
     assert_equal ['nvidia-fabricmanager'], found.remove
   end
 
+  def test_fabric_manager_leaves_with_the_last_switch
+    names, optional, unwanted = Infra::DriverPackages.of('debian', '580', 'proprietary')
+    list = offers(*names.map { |entry| [Array(entry).first, '580.95.05-1'] }, ['nvidia-fabricmanager', '580.95.05-1'])
+    there = installed(*names.map { |name| [name, '580.95.05-1'] }, ['nvidia-fabricmanager', '580.95.05-1'])
+    found = plan(names: names, optional: optional, unwanted: unwanted, offers: list, installed: there)
+    assert_equal [{}, ['nvidia-fabricmanager']], [found.install, found.remove]
+  end
+
   def test_ahead_of_the_repository
     there = installed(['libcuda1', '580.105.08-1'], ['nvidia-kernel-dkms', '580.105.08-1'])
     found = plan(offers: both('580.95.05-1'), installed: there)

@@ -14,11 +14,10 @@ module Infra
     def of(platform, branch, flavour, fabric_manager: false)
       number = branch.to_i
       names, optional, unwanted = platform == 'ubuntu' ? ubuntu(number, flavour) : debian(flavour)
-      if fabric_manager
-        names += [["nvidia-fabricmanager-#{number}", 'nvidia-fabricmanager']]
-        optional += [["libnvidia-nscq-#{number}", 'libnvidia-nscq']]
-      end
-      [names, optional, unwanted]
+      fabric = [["nvidia-fabricmanager-#{number}", 'nvidia-fabricmanager'], ["libnvidia-nscq-#{number}", 'libnvidia-nscq']]
+      return [names, optional, unwanted + fabric.flatten] unless fabric_manager
+
+      [names + fabric.take(1), optional + fabric.drop(1), unwanted]
     end
 
     def ubuntu(number, flavour)
