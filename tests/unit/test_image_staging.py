@@ -124,7 +124,8 @@ def test_what_moved(site: Site) -> None:
     promote = ImageStep("promote", "gpu", DIGEST, (WEST,), images={WEST: done.id})
     assert staged_apply.moved(WAITING, staging.Staged((promote,), {WEST: {"gpu": done.id}})) == []
     other = replace(BAKE, digest="e" * 64)
-    assert "policy of gpu changed: dddddddddddd → eeeeeeeeeeee" in staged_apply.moved(WAITING, staging.Staged((other,), {}))[0].what
+    (changed,) = staged_apply.moved(WAITING, staging.Staged((other,), {}))
+    assert "policy of gpu changed: dddddddddddd → eeeeeeeeeeee" in changed.what
     settled = plan(images={"gpu": "ami-0a"})
     (problem,) = staged_apply.moved(settled, staging.Staged((), {WEST: {"gpu": "ami-0b"}}))
     assert "start from ami-0b, not ami-0a" in problem.what
