@@ -57,6 +57,16 @@ def test_a_failed_converge_says_what_failed_and_makes_no_image(bakery: Bakery) -
     nothing_left(bakery)
 
 
+def test_a_failing_smoke_test_makes_no_image(bakery: Bakery) -> None:
+    listen = "my $s = IO::Socket::INET->new(Listen => 1, LocalPort => 8080) or die; sleep 600"
+    bakery.lab(
+        chef=bakery.client(f"setsid perl -MIO::Socket::INET -e '{listen}' >/dev/null 2>&1 </dev/null &\nsleep 1")
+    )
+    said = bakery.bake(code=1).err
+    assert "the smoke test failed: ports" in said and "somebody listens on 8080" in said
+    nothing_left(bakery)
+
+
 def test_a_builder_that_dies_while_it_converges(bakery: Bakery) -> None:
     bakery.lab(chef=bakery.client(SLEEP))
     bake = bakery.begin()
