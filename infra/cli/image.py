@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from infra.cli.lazy import Lazy
 
 # name -> (module, one line of help). The group's help is printed from here without importing any of them.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "bake": ("infra.cli.image_bake", "Make a profile's image with Packer, unless it is there."),
-    "list": ("infra.cli.image_look", "Show all images, regions side by side."),
-    "show": ("infra.cli.image_look", "Show one image: what it holds, where it is in use."),
-    "tree": ("infra.cli.image_look", "Show which image was baked on which."),
-    "diff": ("infra.cli.image_look", "Compare two images: packages, versions, attributes."),
-    "promote": ("infra.cli.image_change", "Let a profile's machines start from an image."),
-    "revoke": ("infra.cli.image_change", "Let no machine start from an image any more."),
-    "prune": ("infra.cli.image_prune", "Remove images that nothing needs, after listing them."),
+    "bake": ("infra.cli.image_bake:bake", "Make a profile's image with Packer, unless it is there."),
+    "list": ("infra.cli.image_look:list_", "Show all images, regions side by side."),
+    "show": ("infra.cli.image_look:show", "Show one image: what it holds, where it is in use."),
+    "tree": ("infra.cli.image_look:tree", "Show which image was baked on which."),
+    "diff": ("infra.cli.image_look:diff", "Compare two images: packages, versions, attributes."),
+    "promote": ("infra.cli.image_change:promote", "Let a profile's machines start from an image."),
+    "revoke": ("infra.cli.image_change:revoke", "Let no machine start from an image any more."),
+    "prune": ("infra.cli.image_prune:prune", "Remove images that nothing needs, after listing them."),
 }
 
 EXAMPLE = """
@@ -30,29 +30,13 @@ An IMAGE is an AMI id, an AMI's name, a profile (its promoted image), or the beg
 """
 
 
-class Lazy(click.Group):
-    """Commands by name from :data:`COMMANDS`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[name][0])
-        found = getattr(module, "list_" if name == "list" else name)
-        assert isinstance(found, click.Command)
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(EXAMPLE)
+class Commands(Lazy):
+    table = COMMANDS
+    example = EXAMPLE
+    program = "infra image"
 
 
-@click.group("image", cls=Lazy)
+@click.group("image", cls=Commands)
 def command() -> None:
     """Images: what a profile is, baked into an AMI in every region that needs it.
 

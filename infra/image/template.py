@@ -11,14 +11,11 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra import assets, files
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from infra.cloud.project.modules import environment
 
 VALUES = "values.pkrvars.json"
 FILES = ("plugins.pkr.hcl", "variables.pkr.hcl", "image.pkr.hcl")
@@ -72,7 +69,7 @@ def texts(project: Project) -> dict[str, str]:
         "client_package": project.package is not None,
         "rehearsal": project.rehearsal,
     }
-    found = {name: _environment().from_string(files.read_text(top / name)).render(names) for name in FILES}
+    found = {name: environment("<<", ">>").from_string(files.read_text(top / name)).render(names) for name in FILES}
     return {name: text for name, text in found.items() if text.strip()}
 
 
@@ -109,21 +106,3 @@ def _link(source: Path, place: Path) -> None:
 def cloud_config(public_key: str) -> str:
     """What the builder's cloud-init is told: let this bake's key in."""
     return "#cloud-config\n" + json.dumps({"ssh_authorized_keys": [public_key]}) + "\n"
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    from jinja2 import Environment, StrictUndefined
-
-    return Environment(
-        line_statement_prefix="#%",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        block_start_string="\x01%",
-        block_end_string="%\x01",
-        comment_start_string="\x03#",
-        comment_end_string="#\x03",
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-        autoescape=False,
-    )

@@ -75,19 +75,20 @@ def _held(top: Path) -> dict[str, str]:
 def _rendered(text: str, major: int) -> str:
     if MARK not in text:
         return text
-    return _environment().from_string(text).render(provider_major=major)
+    return environment().from_string(text).render(provider_major=major)
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
+@lru_cache(maxsize=2)
+def environment(variable_start: str = "\x02=", variable_end: str = "=\x02") -> Environment:
+    """Jinja for HCL: line statements, and values between the given marks; by default none that a file can hold."""
     from jinja2 import Environment, StrictUndefined
 
     return Environment(
         line_statement_prefix=MARK,
         block_start_string="\x01%",
         block_end_string="%\x01",
-        variable_start_string="\x02=",
-        variable_end_string="=\x02",
+        variable_start_string=variable_start,
+        variable_end_string=variable_end,
         comment_start_string="\x03#",
         comment_end_string="#\x03",
         keep_trailing_newline=True,
