@@ -1,11 +1,11 @@
-"""What moto's EFS lacks: to change a file system, and to take its policy away."""
+"""What moto's EFS lacks: to change a file system, to take its policy away, to know what is gone."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from infra.local.extensions import put
+from infra.local.extensions import put, wrap
 
 JSON = {"Content-Type": "application/json"}
 
@@ -43,10 +43,30 @@ def file_system_update() -> None:
     put(EFSResponse, "put_backup_policy", put_backup_policy)
 
 
+class FileSystems(dict[str, Any]):
+    """The file systems by id. Asked for one that is not there, EFS says so; a KeyError would be an answer 500, which
+    clients take for a passing trouble and repeat for minutes."""
+
+    def __missing__(self, identity: str) -> Any:
+        from moto.efs.exceptions import FileSystemNotFound
+
+        raise FileSystemNotFound(identity)
+
+
+def absent_file_systems() -> None:
+    """Every call about a file system that is gone: moto's looks into a dictionary without asking."""
+    from moto.efs.models import EFSBackend
+
+    @wrap(EFSBackend, "__init__")
+    def _(original: Any, self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self.file_systems_by_id = FileSystems()
+
+
 def _file_system(response: Any) -> Any:
     identity = response._get_param("FileSystemId")
     _marker, found = response.efs_backend.describe_file_systems(file_system_id=identity)
     return found[0]
 
 
-PATCHES = (file_system_policy_deletion, file_system_update)
+PATCHES = (absent_file_systems, file_system_policy_deletion, file_system_update)

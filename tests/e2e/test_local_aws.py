@@ -569,6 +569,26 @@ class TestSmallThings:
         with pytest.raises(ClientError):
             efs.describe_file_system_policy(FileSystemId=system)
 
+    @pytest.mark.parametrize(
+        ("action", "more"),
+        [
+            ("describe_file_system_policy", {}),
+            ("describe_backup_policy", {}),
+            ("describe_lifecycle_configuration", {}),
+            ("describe_mount_targets", {}),
+            ("put_file_system_policy", {"Policy": "{}"}),
+            ("update_file_system", {"ThroughputMode": "elastic"}),
+            ("delete_file_system", {}),
+        ],
+    )
+    def test_a_file_system_that_is_gone(self, aws: Aws, action: str, more: dict[str, Any]) -> None:
+        efs = aws("efs")
+        system = efs.create_file_system(CreationToken=f"gone-{action}")["FileSystemId"]
+        efs.delete_file_system(FileSystemId=system)
+        with pytest.raises(ClientError) as error:
+            getattr(efs, action)(FileSystemId=system, **more)
+        assert error.value.response["Error"]["Code"] == "FileSystemNotFound"
+
     def test_conditional_writes(self, aws: Aws) -> None:
         s3 = aws("s3")
         s3.create_bucket(Bucket="state", CreateBucketConfiguration={"LocationConstraint": REGION})
