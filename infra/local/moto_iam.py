@@ -30,6 +30,18 @@ def managed_policies() -> None:
         return original(self, marker, max_items, only_attached, prefix, scope)
 
 
+def absent_roles() -> None:
+    """RemoveRoleFromInstanceProfile of a role that is not in it: IAM says so, moto fails over its list."""
+    from moto.iam.exceptions import NotFoundException
+    from moto.iam.models import IAMBackend
+
+    @wrap(IAMBackend, "remove_role_from_instance_profile")
+    def _(original: Any, self: Any, profile_name: str, role_name: str) -> None:
+        if all(role.name != role_name for role in self.get_instance_profile(profile_name).roles):
+            raise NotFoundException(f"Role {role_name} is not in instance profile {profile_name}.")
+        original(self, profile_name, role_name)
+
+
 @cache
 def _documents(partition: str) -> dict[str, tuple[str, Any]]:
     """arn -> name and moto's entry."""
@@ -51,4 +63,4 @@ def _make(backend: Any, arn: str) -> None:
     backend.managed_policies[arn] = policy
 
 
-PATCHES = (managed_policies,)
+PATCHES = (managed_policies, absent_roles)

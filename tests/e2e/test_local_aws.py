@@ -589,6 +589,14 @@ class TestSmallThings:
             getattr(efs, action)(FileSystemId=system, **more)
         assert error.value.response["Error"]["Code"] == "FileSystemNotFound"
 
+    def test_a_role_that_is_not_in_an_instance_profile(self, aws: Aws) -> None:
+        iam = aws("iam")
+        iam.create_instance_profile(InstanceProfileName="bare")
+        iam.create_role(RoleName="bare", AssumeRolePolicyDocument="{}")
+        with pytest.raises(ClientError) as error:
+            iam.remove_role_from_instance_profile(InstanceProfileName="bare", RoleName="bare")
+        assert error.value.response["Error"]["Code"] == "NoSuchEntity"
+
     def test_conditional_writes(self, aws: Aws) -> None:
         s3 = aws("s3")
         s3.create_bucket(Bucket="state", CreateBucketConfiguration={"LocationConstraint": REGION})
