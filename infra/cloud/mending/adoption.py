@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra import files
-from infra.cloud.mending import adopt
+from infra.cloud.mending import adopt, known
 from infra.cloud.mending import find as aws_find
 from infra.cloud.mending.adopt import Create, Found, Id, Match, Rules
 from infra.cloud.mending.find import Inventory, Search
@@ -60,8 +60,9 @@ def look(site: Site, region: str, rules: Rules, run: Run, out: str, *, destroy: 
     ``whole`` is False when only parts are planned: then nothing counts as left over. With ``destroy`` nothing is
     adopted: what a plan would recognise is removed like everything else.
     """
-    looking = _Looking(site, region, rules, run)
     forget(site, region)
+    release(site, region, rules.cluster)
+    looking = _Looking(site, region, rules, run)
     if destroy:
         looking.plan(LOOK_FILE)
         match = looking.match()
@@ -83,6 +84,21 @@ def look(site: Site, region: str, rules: Rules, run: Run, out: str, *, destroy: 
     looking.say(match, rest.kept)
     kept = tuple(item.title for item in rest.kept)
     return Looked(looking.outcome, _leftovers(rest.remove) if whole else (), kept, looking.shown)
+
+
+def release(site: Site, region: str, cluster: str) -> None:
+    """Take out of the state the route table associations that are gone, as a refresh would.
+
+    A killed destroy leaves them there, and the provider looks for each of them for minutes before it believes it.
+    """
+    there = known.read(site, region).of("aws_route_table_association")
+    if not there:
+        return
+    with contextlib.suppress(InfraError):  # it only saves time; Terraform says what is wrong with AWS
+        tables = Search(site.session, region, cluster).pages("ec2", "describe_route_tables", "RouteTables")
+        found = {item["RouteTableAssociationId"] for table in tables for item in table["Associations"]}
+        if gone := [thing.address for thing in there if thing.id not in found]:
+            site.terraform(region).forget(gone)
 
 
 class _Looking:
