@@ -111,7 +111,7 @@ def _prices(site: Site, refresh: bool) -> None:
     """Use the prices that were fetched before, or fetch them now."""
     from infra.local import places
 
-    if not refresh and not (places.cache() / "prices.json").is_file():
+    if not refresh and not places.prices().is_file():
         return
     from infra.cloud.pricing import fresh
 

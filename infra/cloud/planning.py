@@ -147,17 +147,19 @@ def plan_project(
         return terraform.plan(Path(file), emit, targets=targets, destroy=destroy)
 
     rules = request.rules.get(region)
-    outcome = None if rules else run(out, request.destroy)
-    # What reads a plan is imported while Terraform has made it or never: a plan's start is on everybody's path.
-    from infra.cloud.mending import adoption
+    if rules is None:
+        outcome = run(out, request.destroy)
+        # What reads a plan is imported after Terraform was started: a plan's start is on everybody's path.
+        from infra.cloud.mending import adoption
+
+        looked = adoption.Looked(outcome)
+    else:
+        from infra.cloud.mending import adoption
+
+        looked = adoption.look(site, region, rules, run, out, destroy=request.destroy, whole=not targets)
     from infra.cloud.pricing import costs
     from infra.plan import terraform as reading
 
-    looked = (
-        adoption.look(site, region, rules, run, out, destroy=request.destroy, whole=not targets)
-        if rules
-        else adoption.Looked(outcome or run(out, request.destroy))
-    )
     outcome = looked.outcome
     base = RegionPlan(region, file=files.digest(path.read_bytes()), leftovers=looked.leftovers, kept=looked.kept)
     if not outcome.changes and not looked.leftovers:

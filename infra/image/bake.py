@@ -62,35 +62,6 @@ class Result:
         }
 
 
-def bake(
-    loaded: Loaded,
-    profile: str,
-    regions: Sequence[str] = (),
-    *,
-    force: bool = False,
-    session: Session,
-    progress: Progress | None = None,
-    cancel: proc.Cancel | None = None,
-    options: Options | None = None,
-) -> list[Image]:
-    """The profile's image in each of ``regions`` (default: where its machines are), made or copied where it lacks.
-
-    ``progress`` gets (region, event). Raises PolicyError before anything is started, ToolMissing, StateLocked when the
-    same digest is being baked, ToolFailed for a failed converge or smoke test, CloudError for AWS, Interrupted.
-    """
-    done = run(
-        loaded,
-        profile,
-        regions,
-        force=force,
-        session=session,
-        progress=progress,
-        cancel=cancel,
-        options=options or Options(),
-    )
-    return done.images
-
-
 def run(
     loaded: Loaded,
     profile: str,
@@ -102,7 +73,11 @@ def run(
     cancel: proc.Cancel | None,
     options: Options,
 ) -> Result:
-    """:func:`bake`, with all that is known of it."""
+    """The profile's image in each of ``regions`` (none: where its machines are), made or copied where it lacks.
+
+    ``progress`` gets (region, event). Raises PolicyError before anything is started, ToolMissing, StateLocked when the
+    same digest is being baked, ToolFailed for a failed converge or smoke test, CloudError for AWS, Interrupted.
+    """
     began = time.monotonic()
     policy, wanted = prepare(loaded, profile, regions)
     result = Result(policy)
@@ -148,14 +123,17 @@ def for_plan(site: Site, quiet: bool, sink: Progress | None = None) -> Callable[
             if sink is not None and not quiet:
                 sink(region, {"profile": step.profile, **event})
 
-        return bake(
+        done = run(
             site.loaded,
             step.profile,
             step.regions,
+            force=False,
             session=site.session,
             progress=told,
             cancel=site.cancel,
+            options=Options(),
         )
+        return done.images
 
     return one
 

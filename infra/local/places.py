@@ -36,3 +36,8 @@ def _passwd_home() -> str:
         return str(Path.home())
     except RuntimeError:  # no HOME, and an account that the password file does not name
         return ""
+
+
+def prices() -> Path:
+    """The list prices that were fetched last."""
+    return cache() / "prices.json"

@@ -19,7 +19,7 @@ from infra.spec.models import Cluster
 
 def kept() -> Path:
     """The file of fetched prices; it may be removed at any time."""
-    return places.cache() / "prices.json"
+    return places.prices()
 
 
 def refresh(site: Site) -> None:
