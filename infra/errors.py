@@ -21,6 +21,14 @@ InfraError                what, where, why, fix; exit code 1
 │   ├── StalePlan         the saved plan no longer describes what would happen
 │   └── NoPlan            there is nothing saved to apply
 ├── LocalError            the embedded AWS
+├── NodeError             one machine, over SSH
+│   ├── NodeUnreachable   no answer, an answer that hangs, a link that was lost
+│   ├── HostKeyError      it is not the machine that we know, or we do not know it yet
+│   ├── LoginRefused      no key, password or certificate of ours was accepted
+│   ├── SudoRefused       the account may not become root, or the password is wrong
+│   ├── NodeUnfit         it does not fit its profile
+│   ├── NodeBusy          somebody else is at work on it
+│   └── NodeFailed        something that ran on it failed
 ├── Refused               the user's answer was no, or a guard said no
 └── Interrupted           Ctrl-C; says how to go on
 """
@@ -169,6 +177,38 @@ class NoPlan(StateError):
 
 
 class LocalError(InfraError):
+    pass
+
+
+class NodeError(InfraError):
+    pass
+
+
+class NodeUnreachable(NodeError):
+    pass
+
+
+class HostKeyError(NodeError):
+    pass
+
+
+class LoginRefused(NodeError):
+    pass
+
+
+class SudoRefused(NodeError):
+    pass
+
+
+class NodeUnfit(NodeError):
+    pass
+
+
+class NodeBusy(NodeError):
+    pass
+
+
+class NodeFailed(NodeError):
     pass
 
 
