@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infra.cloud.planning import RegionSink
     from infra.cloud.site import Site
     from infra.errors import Problem
+    from infra.image.staged_apply import Bake
     from infra.plan.model import ImageStep, Plan
 
 
@@ -124,6 +125,7 @@ def apply_site(site: Site, plan: Plan, quiet: bool, check: bool) -> None:
     """Apply with progress; ``check`` refuses a stale plan first. The lock is the caller's."""
     from infra import proc
     from infra.cloud import applying
+    from infra.orchestration import carrying
     from infra.ui.progress import reporter
 
     with reporter("apply", quiet) as sink, proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True)):
@@ -131,9 +133,9 @@ def apply_site(site: Site, plan: Plan, quiet: bool, check: bool) -> None:
             applying.refuse_stale(site, plan, moved=_images_moved(site, plan))
         said = len(site.notes)
         try:
-            if plan.images:
-                plan = _images(site, plan, sink, quiet)
-            applying.apply(site, plan, sink, "destroy" if plan.destroy else "apply")
+            carrying.carry_out(
+                site, plan, sink, "destroy" if plan.destroy else "apply", bake=_bake(site, plan, quiet, sink)
+            )
         finally:
             for note in site.notes[said:]:
                 click.echo(note, err=True)
@@ -149,9 +151,10 @@ def _images_moved(site: Site, plan: Plan) -> list[Problem]:
     return staged_apply.moved(plan, staging.look(site, [region.region for region in plan.regions], plan.only))
 
 
-def _images(site: Site, plan: Plan, sink: RegionSink | None, quiet: bool) -> Plan:
-    """Bake and promote what the plan says, before Terraform."""
-    from infra.image import staged_apply
+def _bake(site: Site, plan: Plan, quiet: bool, sink: RegionSink | None) -> Bake | None:
+    """What bakes the images of the plan, if there are any."""
+    if not plan.images and not any(region.awaits for region in plan.regions):
+        return None
     from infra.image.bake import for_plan
 
-    return staged_apply.carry_out(site, plan, for_plan(site, quiet, sink), sink)
+    return for_plan(site, quiet, sink)

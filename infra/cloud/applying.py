@@ -1,10 +1,9 @@
-"""Applying a saved plan: exactly it, all regions side by side, or a clear refusal that says what moved."""
+"""Applying a saved plan: exactly it, or a clear refusal that says what moved; and the record of it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,32 +92,63 @@ def _moved(was: RegionPlan, fresh: RegionPlan, address: str) -> Problem:
     return Problem(f"{name}: is no longer what the plan saw", why=why, fix=AGAIN)
 
 
-def apply(site: Site, plan: Plan, sink: RegionSink | None = None, command: str = "apply") -> Record:
-    """Apply every region's saved Terraform plan side by side. The caller holds the work folder's lock.
+class Applying:
+    """One apply as it goes on, and its record. The caller holds the work folder's lock.
 
-    The plan is used up, whatever comes of it. All regions are waited for; their problems are raised together.
+    The record is written by ``begin`` before anything is touched; the saved plan is used up by the first region or
+    machine that is touched, whatever comes of it.
     """
-    recovery.guard(site, plan.regions)
-    store = remote_records.of_site(site)
-    record = _begin(site, plan, command, store)
-    planning.forget(site)  # used up from here on, also when we are killed
-    guard = threading.Lock()
 
-    def note(region: str, **facts: Any) -> None:
-        nonlocal record
-        with guard:
-            record = replace(record, regions={**record.regions, region: {**record.regions.get(region, {}), **facts}})
-            records.write(site.work, record)
+    def __init__(self, site: Site, plan: Plan, sink: RegionSink | None = None, command: str = "apply") -> None:
+        self.site, self.plan, self.sink, self.command = site, plan, sink, command
+        self._guard = threading.Lock()
+        self._store = remote_records.of_site(site)
+        self._record: Record | None = None
 
-    busy = [region for region in plan.regions if not region.empty]
-    errors = _all(busy, lambda region: _apply_region(site, region, sink, note))
-    problems = tuple(problem.data() for error in errors for problem in error.problems)
-    stopped = any(isinstance(error, Interrupted) for error in errors)
-    status = ("interrupted" if stopped else "failed") if errors else "done"
-    record = records.end(site.work, record, status, problems)
-    _send(site, record, store)
-    planning.raise_all(errors)
-    return record
+    @property
+    def record(self) -> Record:
+        assert self._record is not None, "begin comes first"
+        return self._record
+
+    def begin(self) -> None:
+        """Raises Refused where a cluster of this name is already, and what keeps the record from being written."""
+        recovery.guard(self.site, self.plan.regions)
+        self._record = _begin(self.site, self.plan, self.command, self._store)
+
+    def touch(self) -> None:
+        """Something is about to be changed: the saved plan is used up from here on, also when we are killed."""
+        planning.forget(self.site)
+
+    def region(self, region: RegionPlan) -> None:
+        """Apply one region's saved Terraform plan."""
+        self.touch()
+        _apply_region(self.site, region, self.sink, self.note)
+
+    def note(self, region: str, **facts: Any) -> None:
+        """Add to what the record says of a region."""
+        with self._guard:
+            regions = {**self.record.regions, region: {**self.record.regions.get(region, {}), **facts}}
+            self._write(replace(self.record, regions=regions))
+
+    def note_node(self, node: str, **facts: Any) -> None:
+        """Add to what the record says of a machine."""
+        with self._guard:
+            nodes = {**self.record.nodes, node: {**self.record.nodes.get(node, {}), **facts}}
+            self._write(replace(self.record, nodes=nodes))
+
+    def _write(self, record: Record) -> None:
+        self._record = record
+        records.write(self.site.work, record)
+
+    def end(self, errors: Sequence[InfraError]) -> Record:
+        """Close the record; raise all problems together when there are any."""
+        problems = tuple(problem.data() for error in errors for problem in error.problems)
+        stopped = any(isinstance(error, Interrupted) for error in errors)
+        status = ("interrupted" if stopped else "failed") if errors else "done"
+        self._record = records.end(self.site.work, self.record, status, problems)
+        _send(self.site, self.record, self._store)
+        planning.raise_all(errors)
+        return self.record
 
 
 def _begin(site: Site, plan: Plan, command: str, store: records.Store | None) -> Record:
@@ -146,16 +176,6 @@ def _send(site: Site, record: Record, store: records.Store | None) -> None:
             f"warning: what came of this apply could not be written to {problem.where}: {problem.what}; "
             f"others see it as running, {site.work.records / f'{record.number:04}.json'} has it"
         )
-
-
-def _all(regions: list[RegionPlan], work: Callable[[RegionPlan], None]) -> list[InfraError]:
-    with ThreadPoolExecutor(max(len(regions), 1), thread_name_prefix="apply") as pool:
-        futures = [pool.submit(work, region) for region in regions]
-    errors = [error for future in futures if (error := future.exception()) is not None]
-    for error in errors:
-        if not isinstance(error, InfraError):
-            raise error
-    return [error for error in errors if isinstance(error, InfraError)]
 
 
 def _apply_region(site: Site, region: RegionPlan, sink: RegionSink | None, note: Callable[..., None]) -> None:

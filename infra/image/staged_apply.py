@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -50,30 +51,40 @@ def _needed(was: ImageStep | None, step: ImageStep, region: str) -> Problem:
     return Problem(f"{region}: profile {step.profile} needs a {step.action}", why="; ".join(step.reasons))
 
 
-def carry_out(site: Site, plan: Plan, bake: Bake, sink: RegionSink | None = None) -> Plan:
-    """Do the plan's image steps in order; the plan to apply then, with the true ids. Repeating it is safe.
+class Images:
+    """The image steps of a plan as they are done; repeating one is safe. Regions and profiles may be side by side."""
 
-    Raises StalePlan when, with the images there, Terraform would do anything else than the plan showed.
-    """
-    for step in plan.images:
-        found = {image.region: image.id for image in bake(step)} if step.action == "bake" else step.images
+    def __init__(self, site: Site, plan: Plan, bake: Bake, sink: RegionSink | None = None) -> None:
+        self.site, self.plan, self._bake, self._sink = site, plan, bake, sink
+        self._lock = threading.Lock()
+
+    def step(self, step: ImageStep) -> None:
+        """Bake when that is the step, and have every region's machines of the profile start from the image."""
+        baked = step.action == "bake"
+        found = {image.region: image.id for image in self._bake(step)} if baked else step.images
         for region, ami in found.items():
             pointer = Pointer(region, step.profile, ami, step.digest, False, who(), now())
-            store.promote(site.session, site.cluster.cluster, pointer)
-    waiting = [region for region in plan.regions if region.awaits]
-    if not waiting:
-        return plan
-    fresh = staging.look(site, [region.region for region in plan.regions], plan.only)
-    site.images = fresh.images
-    profiles = {profile for region in waiting for profile in region.awaits.values()}
-    site.awaited = {ami: name for chosen in fresh.images.values() for name, ami in chosen.items() if name in profiles}
-    again = planning.side_by_side([region.region for region in waiting], lambda name: _again(site, plan, name, sink))
-    if problems := applying.differences(waiting, again):
-        head = "with the images there, the plan would do something else"
-        first = Problem(head, why="nothing but images was touched", fix=applying.AGAIN)
-        raise StalePlan(head, problems=[first, *problems])
-    true = {region.region: region for region in again}
-    return replace(plan, regions=tuple(true.get(region.region, region) for region in plan.regions))
+            store.promote(self.site.session, self.site.cluster.cluster, pointer)
+
+    def region(self, region: RegionPlan) -> RegionPlan:
+        """The region's plan with the true ids of the images that it waited for.
+
+        Raises StalePlan when Terraform would then do anything else than the plan showed.
+        """
+        if not region.awaits:
+            return region
+        fresh = staging.look(self.site, [region.region], self.plan.only)
+        profiles = set(region.awaits.values())
+        true = {ami: name for name, ami in fresh.images.get(region.region, {}).items() if name in profiles}
+        with self._lock:
+            self.site.images = {**self.site.images, **fresh.images}
+            self.site.awaited = {**self.site.awaited, **true}
+        again = _again(self.site, self.plan, region.region, self._sink)
+        if problems := applying.differences([region], [again]):
+            head = f"{region.region}: with the images there, the plan would do something else"
+            first = Problem(head, why="nothing was touched there", fix=applying.AGAIN)
+            raise StalePlan(head, problems=[first, *problems])
+        return again
 
 
 def _again(site: Site, plan: Plan, region: str, sink: RegionSink | None) -> RegionPlan:

@@ -144,6 +144,38 @@ class ImageStep:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeStep:
+    """What is done to one running machine over SSH.
+
+    ``before`` is the digest of the policy that it has ("" for none), ``digest`` the one that it gets. ``group`` is what
+    it is in in cluster.yaml (``metal.titan``), ``at_once`` how many of that group may be away at a time. ``reboot``
+    says that it will restart, as far as can be told. ``seen`` is the digest of what was found on it: a machine that
+    somebody changed meanwhile makes the plan stale.
+    """
+
+    node: str
+    action: Literal["bootstrap", "converge"]
+    profile: str
+    digest: str
+    group: str
+    before: str = ""
+    reasons: tuple[str, ...] = ()
+    reboot: bool = False
+    at_once: int = 1
+    login: str = ""
+    seen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """A machine that this plan does not cover, and why: it does not answer, or is not trusted yet."""
+
+    node: str
+    why: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One saved plan over all regions."""
 
@@ -160,6 +192,10 @@ class Plan:
     as_of: str = ""
     endpoint: str = ""
     images: tuple[ImageStep, ...] = ()
+    nodes: tuple[NodeStep, ...] = ()
+    silent: tuple[Silent, ...] = ()
+    settled: tuple[str, ...] = ()
+    """The machines that were looked at and are as the file wants them."""
     warnings: tuple[dict[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     prices_date: str = ""
@@ -167,7 +203,7 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        return not self.images and all(region.empty for region in self.regions)
+        return not self.images and not self.nodes and all(region.empty for region in self.regions)
 
     @property
     def irreversible(self) -> list[Change]:
@@ -177,7 +213,10 @@ class Plan:
         return sum(region.count(action) for region in self.regions)
 
     def data(self) -> dict[str, Any]:
-        return asdict(self)
+        """The plan as JSON data; ``steps`` is its graph, which follows from the rest."""
+        from infra.plan import steps
+
+        return {**asdict(self), "steps": [asdict(step) for step in steps.of(self)]}
 
 
 def from_data(data: dict[str, Any]) -> Plan:
@@ -189,7 +228,9 @@ def from_data(data: dict[str, Any]) -> Plan:
         rest = {item.name: data[item.name] for item in fields(Plan) if item.name != "regions"}
         rest["machines"] = tuple(Machine(**{**item, "wants": tuple(item["wants"])}) for item in data["machines"])
         rest["images"] = tuple(_image(item) for item in data["images"])
-        for key in ("only", "warnings", "notes"):
+        rest["nodes"] = tuple(NodeStep(**{**item, "reasons": tuple(item["reasons"])}) for item in data["nodes"])
+        rest["silent"] = tuple(Silent(**item) for item in data["silent"])
+        for key in ("only", "warnings", "notes", "settled"):
             rest[key] = tuple(rest[key])
         return Plan(regions=regions, **rest)
     except (KeyError, TypeError) as error:

@@ -33,8 +33,9 @@ def show(plan: Plan, details: bool = False) -> None:
         out.print(_images(plan))
     for region in plan.regions:
         _region(plan, region, details)
-    if plan.machines:
+    if plan.machines and not plan.settled and not plan.nodes:
         out.print(_machines(plan))
+    _nodes(plan)
     for note in plan.notes:
         out.print(f"note: {note}", markup=False)
     _summary(plan)
@@ -45,7 +46,7 @@ def _images(plan: Plan) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="images, before Terraform", title_justify="left", title_style="bold", expand=False, box=None)
+    table = Table(title="images", title_justify="left", title_style="bold", expand=False, box=None)
     for name in ("", "what", "where", "why"):
         table.add_column(name, overflow="fold")
     for step in plan.images:
@@ -126,6 +127,19 @@ def _machines(plan: Plan) -> Table:
     return table
 
 
+def _nodes(plan: Plan) -> None:
+    """What is done to running machines, which are as they should be, which did not answer; then the order of it all."""
+    from infra.ui import node_plan_view
+
+    out = console()
+    if plan.nodes:
+        out.print(node_plan_view.table(plan.nodes))
+    for text in node_plan_view.lines(plan):
+        out.print(text, markup=False)
+    if order := node_plan_view.order(plan):
+        out.print(order)
+
+
 def _cost_cell(before: Cost, after: Cost) -> str:
     if before == after:
         return "" if not after.known and not after.unknown else money.hourly(after)
@@ -140,8 +154,11 @@ def _summary(plan: Plan) -> None:
     out = console()
     before, after = total(item.before for item in plan.regions), total(item.after for item in plan.regions)
     steps = [f"{name} to {action}" for action in ("bake", "promote") if (name := _named(plan, action))]
-    what = ", ".join([*steps, *counts(plan.count)]) or (
-        "no changes" if plan.regions else f"{len(plan.machines)} physical machines, no cloud"
+    nodes = [
+        f"{number} machines to {action}" for action in ("bootstrap", "converge") if (number := _nodes_to(plan, action))
+    ]
+    what = ", ".join([*steps, *counts(plan.count), *nodes]) or (
+        "no changes" if plan.regions or plan.settled else f"{len(plan.machines)} physical machines, no cloud"
     )
     out.print(f"\n[bold]{plan.cluster}[/]: {what}")
     if not plan.regions:
@@ -157,6 +174,10 @@ def _summary(plan: Plan) -> None:
         out.print(f"  plus what is paid by use: {', '.join(after.usage)}", markup=False)
     for change in plan.irreversible if not plan.destroy else ():  # a destroy lists what holds data by itself
         out.print("[bold red]IRREVERSIBLE[/]", escape(f"{change.title}: {change.irreversible}"))
+
+
+def _nodes_to(plan: Plan, action: str) -> int:
+    return sum(step.action == action for step in plan.nodes)
 
 
 def _named(plan: Plan, action: str) -> str:

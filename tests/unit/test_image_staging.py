@@ -141,11 +141,13 @@ def test_a_region_is_planned_again_with_the_true_image(
     found = staging.Staged((), {WEST: {"gpu": done.id}})
     monkeypatch.setattr(staged_apply.staging, "look", lambda *_: found)
     monkeypatch.setattr(staged_apply, "_again", lambda *_: RegionPlan(WEST, world=world, file="new"))
+    images = staged_apply.Images(site, WAITING, lambda _: [done])
+    images.step(BAKE)
     if world != {"a": "1"}:
         with pytest.raises(StalePlan, match="something else"):
-            staged_apply.carry_out(site, WAITING, lambda _: [done])
+            images.region(WAITING.regions[0])
     else:
-        assert staged_apply.carry_out(site, WAITING, lambda _: [done]).regions[0].file == "new"
+        assert images.region(WAITING.regions[0]).file == "new"
         assert site.awaited == {"ami-0b": "gpu"}
     assert [(item.image, item.region, item.pinned) for item in moved] == [("ami-0b", WEST, False)]
 

@@ -8,12 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.plan.model import Change, Cost, ImageStep, Machine, Plan, RegionPlan, from_data
+from infra.plan.model import Change, Cost, ImageStep, Machine, NodeStep, Plan, RegionPlan, Silent, from_data
 from infra.plan.words import title
 from infra.ui import plan_rows, plan_view
 from tests.unit.render import golden, render
 
 NEW = ("new in cluster.yaml",)
+
+
+def to(action: Any, name: str, *reasons: str, profile: str = "gpu", **rest: Any) -> NodeStep:
+    return NodeStep(name, action, profile, "a" * 64, "metal.titan", reasons=reasons, **rest)
+
 
 
 def change(action: Any, address: str, *reasons: str, **rest: Any) -> Change:
@@ -139,6 +144,18 @@ PLANS = {
     ),
     "back": plan(MOVED, as_of="3", spec_file="/home/ada/record 3 (cluster.yaml of 2026-11-01)"),
     "metal": plan(machines=METAL[:2]),
+    "nodes": plan(
+        RegionPlan("us-west-2", tuple(network()), awaits={"ami-00": "gpu"}),
+        machines=METAL[:2],
+        images=(ImageStep("bake", "gpu", "a" * 64, ("us-west-2",), ("nvidia.driver 575 → 580",)),),
+        nodes=(
+            *(to("converge", f"titan-0{n}", "575 → 580", before="c" * 64, reboot=True) for n in range(1, 6)),
+            to("bootstrap", "titan-07", "never converged"),
+            to("converge", "desk", "sysctl net.core.somaxconn is 128, was 4096", before="a" * 64, profile="cpu"),
+        ),
+        settled=("dev-1", "dev-2"),
+        silent=(Silent("titan-06", "no answer within 10 s", "is it on? ping titan-06"), Silent("titan-08", "x")),
+    ),
     "images": plan(
         RegionPlan("us-west-2"),
         images=(

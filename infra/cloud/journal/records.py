@@ -23,7 +23,7 @@ OPEN = "running"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One apply. ``status`` is running, done, failed or interrupted; ``regions`` says what came of each.
+    """One apply. ``status`` is running, done, failed or interrupted; ``regions`` and ``nodes`` say what came of each.
 
     ``only`` are the parts that were asked for ([] for all); ``as_of`` is the number of the record it went back to.
     """
@@ -39,6 +39,7 @@ class Record:
     status: str = OPEN
     ended: str = ""
     regions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     errors: tuple[dict[str, str], ...] = ()
     only: tuple[str, ...] = ()
     as_of: str = ""
@@ -82,6 +83,7 @@ def begin(work: Work, plan: Plan, spec_text: str, command: str = "apply", store:
         spec_text=spec_text,
         command=command,
         regions={region.region: {"status": "waiting"} for region in plan.regions if not region.empty},
+        nodes={step.node: {"status": "waiting", "action": step.action} for step in plan.nodes},
         only=plan.only,
         as_of=plan.as_of,
     )
@@ -130,6 +132,8 @@ def _read(path: Path) -> Record | None:
 def _record(data: Any) -> Record | None:
     """A record from its JSON, None when it is damaged; keys of a later version are passed over."""
     if not (isinstance(data, dict) and type(data.get("number")) is int and isinstance(data.get("regions"), dict)):
+        return None
+    if not isinstance(data.get("nodes", {}), dict):
         return None
     known = {name: value for name, value in data.items() if name in Record.__dataclass_fields__}
     try:
