@@ -18,6 +18,7 @@ from infra.spec.scalars import (
     RegionName,
     ReservationId,
     RunListItem,
+    Share,
     UserName,
     Version,
     ZoneName,
@@ -203,6 +204,11 @@ def _metal_hosts(value: Any) -> Any:
     return hosts
 
 
+def at_a_time(share: str, machines: int) -> int:
+    """``2`` or ``25%`` of so many machines: at least 1, rounded down."""
+    return max(1, machines * int(share[:-1]) // 100 if share.endswith("%") else int(share))
+
+
 class Metal(Model):
     """Physical machines that are reached by SSH."""
 
@@ -216,4 +222,9 @@ class Metal(Model):
     gpus: Gpus | None = None
     jump: str | None = Field(None, description="a host to go through (ProxyJump)")
     cidr: Cidr | None = Field(None, description="the network they are in")
+    max_unavailable: Share = Field("1", description="so many are converged at a time: a number, or a part such as 25%")
     labels: Labels = {}
+
+    def at_a_time(self, machines: int | None = None) -> int:
+        """How many of ``machines`` (left out: all of the group) may be away at once; at least 1, rounded down."""
+        return at_a_time(self.max_unavailable, len(self.hosts) if machines is None else machines)

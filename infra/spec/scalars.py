@@ -112,6 +112,11 @@ ReservationId = Annotated[
 ]
 # 24 and 32 keep every name made of them within what AWS allows: an IAM role's 64, a load balancer's 32.
 ClusterName = Annotated[str, _pattern(_NAME, _NAME_WORDS, 24)]
+Share = Annotated[
+    str,
+    BeforeValidator(_text, json_schema_input_type=str | int),
+    _pattern(r"^([1-9][0-9]{0,3}|[1-9][0-9]?%|100%)$", "so many machines, at least 1, or a part of them such as 25%"),
+]
 HostName = Annotated[
     str,
     _pattern(
