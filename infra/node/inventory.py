@@ -205,7 +205,7 @@ class Inventory:
 
 
 def regions_asked(metal: Inventory, words: Sequence[str]) -> tuple[str, ...]:
-    """The regions in which AWS must be looked at, beside what ``metal`` has, before these patterns can be picked from; () for none.
+    """The regions in which AWS must be asked before these patterns can be picked from (``metal`` has the file); or ().
 
     A physical machine by its name, its group or ``kind:metal`` needs no AWS, unless one of AWS's is its jump host; nor
     does a name with a wildcard whose beginning no instance's name can have.
