@@ -8,6 +8,7 @@ include_recipe 'base::users'
 include_recipe 'base::ssh'
 include_recipe 'base::kernel'
 include_recipe 'base::time'
+include_recipe 'base::pull'
 
 file '/etc/infra/ports' do
   content node['infra']['base']['ports'].map { |port| "#{port}\n" }.join
