@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from infra import files
@@ -16,33 +15,17 @@ from infra.cloud import aws_s3
 from infra.cloud.aws import Session
 from infra.errors import CloudError, Refused
 from infra.image.ledger import MANAGED, OF, Image
+from infra.spec import ledger as places
+from infra.spec.ledger import Place as Shelf
 from infra.spec.models import Cluster
 
 TAR = "application/x-tar"
 CYCLONEDX = "application/vnd.cyclonedx+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """Where things are put: ``prefix`` is "" or ends in a slash. ``own``: a bucket of the ledger's alone."""
-
-    bucket: str
-    region: str
-    prefix: str
-    own: bool
-
-    def url(self, key: str) -> str:
-        return f"s3://{self.bucket}/{self.prefix}{key}"
-
-
 def shelf(session: Session, cluster: Cluster) -> Shelf:
     """The cluster's shelf, whether it is there yet or not. Asks AWS which account this is."""
-    state = cluster.state.s3
-    if state is not None:
-        parts = (state.prefix.strip("/"), cluster.cluster, "images", "")
-        return Shelf(state.bucket, state.region, "/".join(part for part in parts[:-1] if part) + "/", False)
-    assert cluster.aws is not None
-    return Shelf(f"{cluster.cluster}-infra-{session.identity().account}", cluster.aws.home, "", True)
+    return places.place(cluster, "" if cluster.state.s3 else session.identity().account)
 
 
 def ensure(session: Session, cluster: Cluster) -> Shelf:

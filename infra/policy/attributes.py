@@ -7,6 +7,7 @@ from typing import Any
 
 from infra.errors import PolicyError
 from infra.policy import hardware
+from infra.spec import ledger
 from infra.spec.models import Cluster, Docker, Profile, Storage
 
 Where = Callable[..., str]
@@ -14,8 +15,8 @@ Where = Callable[..., str]
 # Keys of node.json that are no attributes to Chef.
 RESERVED = ("run_list", "chef_environment", "policy_name", "policy_group", "recipes", "roles", "tags", "name")
 # What `infra` is made of; a profile may lay values over these, not put something of another shape in their place.
-SECTIONS = ("users", "nvidia", "cuda", "docker", "storage", "kubernetes", "research", "repositories")
-GIVEN = ("users", "nvidia", "cuda", "docker", "storage", "kubernetes")
+SECTIONS = ("users", "nvidia", "cuda", "docker", "storage", "kubernetes", "research", "repositories", "pull")
+GIVEN = ("users", "nvidia", "cuda", "docker", "storage", "kubernetes", "pull")
 MAPPINGS = ("users.*", "storage.*", "repositories.*", "research.environments", "research.containers")
 LISTS = ("cuda.versions",)
 TEXTS = ("cluster", "profile", "os", "nvidia.driver", "nvidia.module", "docker.version", "kubernetes.version")
@@ -109,7 +110,20 @@ def _infra(cluster: Cluster, name: str, profile: Profile) -> dict[str, Any]:
         found["cuda"] = {"versions": [profile.nvidia.cuda]}
     if cluster.kubernetes is not None:
         found["kubernetes"] = {"version": cluster.kubernetes.version}
+    if pull := _pull(cluster):
+        found["pull"] = pull
     return found
+
+
+def _pull(cluster: Cluster) -> dict[str, Any]:
+    """Where a machine finds what is promoted. {} when machines do not pull, or where is not known (a rule says so)."""
+    wanted, place = cluster.converge, ledger.known(cluster)
+    if wanted.pull is None or place is None:
+        return {}
+    found = {"bucket": place.bucket, "region": place.region, "prefix": place.prefix}
+    if cluster.aws and cluster.aws.endpoint:
+        found["endpoint"] = cluster.aws.endpoint
+    return {**found, "interval": wanted.pull, "reboot": wanted.reboot}
 
 
 def _storage(item: Storage) -> dict[str, str]:

@@ -44,6 +44,7 @@ from infra.spec.scalars import (
     ClusterName,
     Gigabytes,
     InstanceTypeName,
+    Minutes,
     MountPoint,
     Name,
     RegionName,
@@ -60,6 +61,7 @@ __all__ = [
     "Chef",
     "Cluster",
     "ControlPlane",
+    "Converge",
     "Docker",
     "Efs",
     "ExistingNetwork",
@@ -182,6 +184,15 @@ class Chef(Model):
         return self.sha256 or ""
 
 
+class Converge(Model):
+    """What machines do by themselves to be as promoted; without it they change when an operator changes them."""
+
+    pull: Minutes | None = Field(
+        None, description="so often each machine fetches the promoted policy from S3: 30m, 2h; left out: never"
+    )
+    reboot: bool = Field(False, description="a machine that pulls reboots by itself where a driver needs it")
+
+
 class Cluster(Model):
     """Everything one ``cluster.yaml`` describes."""
 
@@ -198,6 +209,7 @@ class Cluster(Model):
     storage: dict[Name, Storage] = Field({}, description="file systems, mounted on every node")
     kubernetes: Kubernetes | None = None
     chef: Chef = Chef()
+    converge: Converge = Converge()
 
     @property
     def local(self) -> bool:

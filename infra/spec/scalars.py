@@ -49,6 +49,18 @@ def _gigabytes(value: Any) -> Any:
     return value
 
 
+_TIMES = {"m": 1, "h": 60, "d": 1440}
+
+
+def _minutes(value: Any) -> Any:
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9]{1,5})\s*([mhd])(in|ours?|ays?)?\s*", value)
+        if not match:
+            raise ValueError("a time is a number of minutes, hours or days, such as 30m or 2h")
+        return int(match[1]) * _TIMES[match[2]]
+    return value
+
+
 def _text(value: Any) -> Any:
     """Versions are often written without quotes: 580, 12.9. The document keeps how 1.30 was written."""
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -90,6 +102,7 @@ UserName = Annotated[
 ]
 Cidr = Annotated[str, AfterValidator(_network)]
 Gigabytes = Annotated[int, BeforeValidator(_gigabytes, json_schema_input_type=int | str), Field(ge=1, le=64_000)]
+Minutes = Annotated[int, BeforeValidator(_minutes, json_schema_input_type=int | str), Field(ge=5, le=1440)]
 Version = Annotated[
     str,
     BeforeValidator(_text, json_schema_input_type=str | float),

@@ -169,7 +169,7 @@ STILL: dict[str, Change] = {
     "expiry": put("storage", "results", "s3", "expire_days", value=3),
     "control plane": put("kubernetes", "control_plane", "count", value=1),
     "pods' network": put("kubernetes", "pod_cidr", value="10.24.0.0/13"),
-    "unused cookbook": write("cookbooks/other/recipes/default.rb", "log 'new'\n"),
+    "unused cookbook": write("cookbooks/unheard/recipes/default.rb", "log 'new'\n"),
     "unused role": write("roles/cpu.json", "{}"),
     "README": write("cookbooks/base/README.md", "# base\n"),
     "spec": write("cookbooks/base/spec/unit/default_spec.rb", "describe 'x'\n"),

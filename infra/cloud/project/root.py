@@ -13,6 +13,7 @@ from infra.cloud.project.access import cloud_config, key_pairs
 from infra.cloud.project.provider import ProviderLine
 from infra.cloud.project.settings import provider_block, terraform_block
 from infra.cloud.project.terms import Ref, identifier, terms
+from infra.spec import ledger
 from infra.spec.addresses import plan_addresses
 from infra.spec.models import Cluster
 
@@ -100,7 +101,17 @@ def _identity(cluster: Cluster, region: str) -> dict[str, Any]:
         "kinds": machines.kinds(cluster, region),
         "buckets": storage.bucket_names(cluster),
         "users": key_pairs(cluster),
+        **_pull(cluster),
     }
+
+
+def _pull(cluster: Cluster) -> dict[str, list[str]]:
+    """What machines that fetch their policy by themselves read and write: nothing else in that bucket."""
+    place = ledger.known(cluster) if cluster.converge.pull else None
+    if place is None:
+        return {}
+    top = f"{place.bucket}/{place.prefix}"
+    return {"archives": [f"{top}policies", f"{top}promoted"], "reports": [f"{top}reports"]}
 
 
 def _outputs(cluster: Cluster, region: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from infra.spec.rules import (
     account,
     capacity,
     chef,
+    converge,
     gpu,
     instances,
     kubernetes,
@@ -42,6 +43,7 @@ THEMES: dict[str, tuple[type[Rule], ...]] = {
     "Kubernetes": kubernetes.RULES,
     "Metal": metal.RULES,
     "The Chef client": chef.RULES,
+    "Pull mode": converge.RULES,
     "Account": account.RULES,
 }
 

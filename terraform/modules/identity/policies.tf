@@ -65,6 +65,16 @@ data "aws_iam_policy_document" "kind" {
     }
   }
 
+  dynamic "statement" {
+    for_each = length(var.reports) > 0 ? [1] : []
+
+    content {
+      sid       = "WriteReports"
+      actions   = ["s3:PutObject"]
+      resources = [for report in var.reports : "arn:${local.partition}:s3:::${report}/*"]
+    }
+  }
+
   # AWS knows no resource for the token.
   statement {
     sid       = "LogInToRegistry"

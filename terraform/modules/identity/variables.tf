@@ -30,7 +30,13 @@ variable "buckets" {
 }
 
 variable "archives" {
-  description = "Prefixes of S3 buckets that machines only read, as bucket/prefix: the policy archives"
+  description = "Prefixes of S3 buckets that machines only read, as bucket/prefix: the policies and what is promoted"
+  type        = list(string)
+  default     = []
+}
+
+variable "reports" {
+  description = "Prefixes of S3 buckets that machines only write, as bucket/prefix: their reports"
   type        = list(string)
   default     = []
 }
