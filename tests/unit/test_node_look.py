@@ -75,8 +75,13 @@ def test_no_drift_is_not_no_answer(code: str, wanted: tuple[str, ...] | None) ->
 
 
 WELL = Look(
-    digest=DIGEST, current=DIGEST, report=Report("converged", digest=DIGEST), gpus=("10de:1b00",) * 2, driver="580.1", driven=2
-)  # fmt: skip
+    digest=DIGEST,
+    current=DIGEST,
+    report=Report("converged", digest=DIGEST),
+    gpus=("10de:1b00",) * 2,
+    driver="580.1",
+    driven=2,
+)
 
 
 @pytest.mark.parametrize(

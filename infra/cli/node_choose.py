@@ -1,0 +1,84 @@
+"""From the patterns of a command line to the machines they stand for, and a fleet that reaches them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infra.cli.node_common import Aside, Reach, fleet
+
+if TYPE_CHECKING:
+    from infra.node.inventory import Inventory
+    from infra.node.model import Node
+    from infra.node.ssh import Fleet
+    from infra.proc import Cancel
+    from infra.spec.load import Loaded
+
+PATTERNS = """A PATTERN is a name, titan-[01-08], titan-*, profile:gpu, group:titan, kind:metal|host|pool|control-plane,
+region:us-west-2, an instance id, or all; several may be given."""
+
+patterns_argument = click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """``nodes`` are those that were asked for, with the host keys that are vouched for; ``fleet`` reaches them."""
+
+    loaded: Loaded
+    inventory: Inventory
+    nodes: list[Node]
+    fleet: Fleet
+
+
+def choose(
+    loaded: Loaded,
+    patterns: Sequence[str],
+    reach: Reach,
+    *,
+    health: bool = False,
+    cancel: Cancel | None = None,
+    aside: Aside = contextlib.nullcontext,
+) -> Chosen:
+    """The machines that the patterns stand for (all without any); AWS is asked only where one of them may be there.
+
+    For an instance whose host key is not pinned yet, AWS's console output vouches. Raises UsageError for a pattern
+    that stands for nothing.
+    """
+    from infra.cloud.work import Work
+    from infra.node import cloud
+    from infra.node.trust import Pins
+
+    found = cloud.inventory(loaded, patterns, health=health)
+    picked = found.pick(patterns)
+    pins = Pins.of(Work.of(loaded.cluster, loaded.path).folder)
+    doors = [node for node in found.jumps(picked) if node not in picked]
+    keyed = cloud.vouched(loaded, [*picked, *doors], lambda node: bool(pins.pinned(node)))
+    made = fleet(loaded, keyed, reach, cancel=cancel, aside=aside)
+    return Chosen(loaded, found, keyed[: len(picked)], made)
+
+
+def pinned(chosen: Chosen) -> tuple[Path, set[str]]:
+    """The file of pins, with every key in it that the file or AWS vouches for; and the names that have a key there.
+
+    OpenSSH reads that file: what is vouched for takes the place of what was pinned, as it does for us.
+    """
+    pins = chosen.fleet.pins
+    nodes = chosen.fleet.nodes.values()
+    for node in nodes:
+        if node.host_keys and {key.text for key in pins.pinned(node)} != set(node.host_keys):
+            pins.forget(node)
+            for key in node.host_keys:
+                pins.pin(node, key)
+    return pins.path, {node.name for node in nodes if pins.pinned(node)}
+
+
+def read(file: Path, endpoint: str | None) -> Loaded:
+    """The cluster's description."""
+    from infra.spec.load import load
+
+    return load(file, endpoint)

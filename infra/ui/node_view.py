@@ -1,0 +1,150 @@
+"""Machines as a person reads them: the list, and what a command said on many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from infra.node.pattern import fold
+from infra.plan.words import many
+from infra.ui import image_view
+from infra.ui.console import console
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from infra.node.listing import Row
+
+SHORT = 12  # digits of a digest
+
+
+def listing(rows: Sequence[Row], notes: Sequence[str], offline: bool) -> None:
+    """A row a machine, then what to do next."""
+    out = console()
+    for note in notes:
+        out.print(f"note: {note}", markup=False)
+    if not rows:
+        out.print("There is no machine. Next: infra plan, or describe your own under metal: in cluster.yaml")
+        return
+    _table(rows, offline)
+    away = [row for row in rows if row.reason]
+    told = "from the file and AWS alone (--offline)" if offline else ""
+    count = f"{many(len(rows), 'machine')}" + (f", {len(away)} did not answer" if away else "")
+    out.print(f"\n{count}{', ' + told if told else ''}", markup=False)
+    if following := _next(rows):
+        out.print(f"Next: {following}", markup=False)
+
+
+def _table(rows: Sequence[Row], offline: bool) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("name", "kind", "profile", "address", "GPU", "policy or image", "converged", "health"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("name", "kind"))
+    for row in rows:
+        node = row.node
+        where = node.login if node.address else "no address yet"
+        place = where + (f" by {node.jump}" if node.jump else "")
+        kind = node.kind + (f" {node.region}" if node.region else "")
+        converged = _ago(row.seen.converged) if row.seen else ""
+        table.add_row(
+            node.name, kind, node.profile, place, _gpus(row), _policy(row), converged, _health(row, offline)
+        )  # fmt: skip
+    console().print(table)
+
+
+def _gpus(row: Row) -> str:
+    """What is declared, and what is on the bus when that was seen."""
+    seen = row.seen.gpu_words if row.seen else ""
+    if row.seen and not seen and row.node.gpus:
+        seen = "none seen"
+    return "\n".join(filter(None, [row.node.gpus, seen]))
+
+
+def _policy(row: Row) -> Text:
+    from rich.text import Text
+
+    if row.seen is None:
+        return Text(row.node.image)
+    if not row.seen.digest:
+        return Text(row.node.image or "none", "" if row.node.image else "yellow")
+    text = Text(row.seen.digest[:SHORT], "green" if row.seen.digest == row.wanted else "yellow")
+    if row.wanted and row.seen.digest != row.wanted:
+        text.append(f"\nwanted {row.wanted[:SHORT]}", "yellow")
+    return text
+
+
+def _health(row: Row, offline: bool) -> Text:
+    from rich.text import Text
+
+    if row.reason:
+        return Text(row.reason, "red")
+    if row.health:
+        return Text("; ".join(row.health), "yellow")
+    if offline:
+        return Text(row.instance.health if row.instance else "")
+    return Text("ok", "green")
+
+
+def _next(rows: Iterable[Row]) -> str:
+    """The command that is most likely wanted now."""
+    seen = [row for row in rows if row.seen is not None]
+    bare = [row.node.name for row in seen if row.seen and not row.seen.digest and row.node.profile]
+    if bare:
+        return f"infra node bootstrap {_words(bare)}"
+    stale = [row.node.name for row in seen if row.current is False]
+    return f"infra node converge {_words(stale)}" if stale else ""
+
+
+def _words(names: Sequence[str]) -> str:
+    """Names as patterns on a command line, quoted where a shell would look into them."""
+    return " ".join(f"'{part}'" if "[" in part else part for part in fold(names).split(", "))
+
+
+def _ago(moment: str) -> str:
+    return f"{image_view.age(moment)} ago" if moment else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command did on one machine; ``why`` says why it could not be run there, ``kind`` which error that is."""
+
+    name: str
+    code: int | None
+    out: str
+    err: str
+    why: str = ""
+    kind: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return self.code != 0
+
+
+def blocks(said: Sequence[Said]) -> list[tuple[str, Said]]:
+    """(names in short, what they said) for all that said the same, in the order of the first of each."""
+    found: dict[tuple[int | None, str, str, str], list[Said]] = {}
+    for one in said:
+        found.setdefault((one.code, one.out, one.err, one.why), []).append(one)
+    return [(fold(item.name for item in same), same[0]) for same in found.values()]
+
+
+def outputs(said: Sequence[Said], *, printed: bool = False) -> None:
+    """Every line with who said it; machines that said the same are one block. ``printed``: what went to stdout was."""
+    from rich.text import Text
+
+    out = console()
+    for names, one in blocks(said):
+        head = Text(names, "bold red" if one.failed else "bold")
+        lines = [] if printed else [(line, "") for line in one.out.splitlines()]
+        lines += [(line, "yellow") for line in one.err.splitlines()]
+        if one.why:
+            lines.append((one.why, "red"))
+        elif one.code:
+            lines.append((f"exit code {one.code}", "red"))
+        for line, style in lines or ([] if printed else [("(nothing)", "dim")]):
+            out.print(Text.assemble(head, ": ", (line, style)), soft_wrap=True)
+    failed = [one.name for one in said if one.failed]
+    if failed:
+        out.print(f"\n{len(failed)} of {many(len(said), 'machine')} failed: {fold(failed)}", markup=False)
