@@ -102,10 +102,6 @@ def fleet(
             )
 
     def confirm(node: Node, seen: str) -> bool:
-        if seen in reach.accepted:
-            return True
-        if not reach.ask:
-            return False
         with lock, aside():
             click.echo(f"{node.name} ({node.login}) is not known yet. Its host key is\n  {seen}", err=True)
             return click.confirm("Is that the machine's own? It is then pinned", default=False, err=True)
@@ -128,4 +124,12 @@ def fleet(
     if reach.ask_sudo:
         auth.sudo = auth.sudo_password()
     pins = Pins.of(Work.of(loaded.cluster, loaded.path).folder)
-    return Fleet(pins, auth, parallel=reach.parallel, nodes=nodes, cancel=cancel, confirm=confirm)
+    return Fleet(
+        pins,
+        auth,
+        parallel=reach.parallel,
+        nodes=nodes,
+        cancel=cancel,
+        confirm=confirm if reach.ask else None,
+        accepted=reach.accepted,
+    )

@@ -6,7 +6,7 @@ its size and leaves the rest of stdin for blobs. Every line that is ours begins 
 before it, or anybody after it, is cut off. All of it is pure.
 
     exec /bin/sh -c 'echo TOKEN:ready; eval "$(head -c SIZE)"'
-    stdout:  noise TOKEN:ready TOKEN:begin …output… TOKEN:blob NAME …output… TOKEN:end CODE
+    stdout:  noise TOKEN:ready TOKEN:begin BOOT …output… TOKEN:blob NAME …output… TOKEN:end CODE
     stderr:  noise TOKEN:begin …output… TOKEN:end
     stdin:   [password, TOKEN:script] the script, then for each blob asked for a line "SIZE SHA256" and its bytes
 """
@@ -22,6 +22,18 @@ from typing import Literal
 # password: sudo that is known to need one, which is sent at once.
 How = Literal["plain", "free", "prompt", "password"]
 DAMAGED = 74
+Blob = Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a script did: its exit ``code``, what it printed, and the ``seconds`` it took."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
 
 # tee appends to what the function's stdout is, the checksum goes into the variable. A tee that cannot write all
 # changes the checksum too.
@@ -63,7 +75,8 @@ exec 9<&0 8>&1 </dev/null
 cd /
 umask 022
 export LC_ALL=C.UTF-8
-echo {token}:begin
+read -r infra_boot </proc/sys/kernel/random/boot_id
+echo {token}:begin "$infra_boot"
 echo {token}:begin >&2
 {_BLOB.replace("TOKEN", token)}set -- {words}
 ( eval {quote(script)} )
@@ -74,9 +87,9 @@ exit 0
 """.encode()
 
 
-def framed(data: bytes) -> bytes:
-    """A blob as it is sent: its size and checksum on a line, then itself."""
-    return f"{len(data)} {hashlib.sha256(data).hexdigest()}\n".encode() + data
+def header(data: bytes) -> bytes:
+    """The line that goes before a blob's bytes."""
+    return f"{len(data)} {hashlib.sha256(data).hexdigest()}\n".encode()
 
 
 @dataclass(slots=True)
@@ -101,6 +114,12 @@ class Stream:
         return (b"".join(self._kept) + (self._rest if self.begun and not self.ended else b"")).decode(
             "utf-8", "replace"
         )
+
+    @property
+    def before(self) -> str:
+        """What was printed before the script began."""
+        rest = b"" if self.begun else self._rest
+        return (bytes(self.noise) + rest).decode("utf-8", "replace").strip()
 
     def feed(self, data: bytes) -> None:
         lines = (self._rest + data).split(b"\n")

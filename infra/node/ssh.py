@@ -6,33 +6,26 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from infra.errors import InfraError, Interrupted, NodeFailed, NodeUnreachable
-from infra.node import channel as wire
+from infra.errors import InfraError, Interrupted, LoginRefused, NodeFailed, NodeUnreachable
 from infra.node.auth import Auth
+from infra.node.channel import Blob, How, Ran
 from infra.node.model import Node
-from infra.node.trust import Confirm, Pins
+from infra.node.trust import Confirm, Judge, Pins
 from infra.proc import Cancel
 
 if TYPE_CHECKING:
-    import paramiko
+    from infra.node.ssh_lines import Lines
+    from infra.node.ssh_login import Login
+    from infra.node.ssh_transport import Transport
+
+__all__ = ["Blob", "Connection", "Fleet", "Ran"]
 
 T = TypeVar("T")
-Blob = Callable[[], bytes]
-TICK = 0.25  # seconds between looks at what nothing wakes us for
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What a script did: its exit ``code``, what it printed, and the ``seconds`` it took."""
-
-    code: int
-    out: str
-    err: str
-    seconds: float
+TICK = 0.1  # seconds between looks whether the user wants to stop
+ALWAYS = 3600.0
 
 
 class Connection:
@@ -40,17 +33,16 @@ class Connection:
 
     def __init__(self, node: Node, fleet: Fleet) -> None:
         self.node = node
-        self.login: Literal["key", "password", "certificate", "agent"] = "key"
+        self.login: Login = "key"
         self._fleet = fleet
-        self._transport: paramiko.Transport | None = None
-        self._sudo: wire.How = "free"
+        self._line: Transport | None = None
+        self._sudo: How = "free"
+        self._settled = False
+        self._boot = ""
         self._open()
 
-    def _open(self) -> None:
-        from infra.node import ssh_link
-
-        self._transport = ssh_link.open_link(self.node, self._fleet.pins, self._fleet.confirm)
-        self.login = ssh_link.log_in(self._transport, self.node, self._fleet.auth)
+    def _open(self, limit: float = ALWAYS) -> None:
+        self._line, self.login = self._fleet._open(self.node, limit)
 
     def run(
         self,
@@ -71,17 +63,19 @@ class Connection:
         """
         from infra.node.ssh_exec import Exec
 
-        how: wire.How = self._sudo if root and self.node.user != "root" else "plain"
-        if how == "free" and self._fleet.auth.sudo:
-            how = "prompt"
+        auth = self._fleet.auth
+        how: How = self._sudo if root and self.node.user != "root" else "plain"
+        if how == "free" and auth.sudo and not self._settled:
+            how = "prompt"  # it says whether it wants the password, which is not sent before
         while True:
-            execution = Exec(self._live(), self.node, how, self._fleet, blobs, on_line)
-            ran = execution.run(script, args, deadline)
+            under_way = Exec(self._live(), self.node, how, auth, self._fleet.check, blobs)
+            ran = under_way.run(script, args, deadline, on_line)
             if ran is not None:
                 break
             how = "prompt"
+        self._boot = under_way.boot or self._boot
         if how == "prompt":
-            self._sudo = "password" if execution.asked else "free"
+            self._sudo, self._settled = ("password" if under_way.asked else "free"), True
         if check and ran.code != 0:
             raise NodeFailed(
                 f"{self.node.name}: a script failed with exit code {ran.code}",
@@ -91,42 +85,44 @@ class Connection:
             )
         return ran
 
-    def _live(self) -> paramiko.Transport:
+    def _live(self) -> Transport:
         from infra.node import ssh_link
 
-        if self._transport is None or not self._transport.is_active():
+        if self._line is None or not self._line.is_active():
+            self._fleet.check()
             raise ssh_link.unreachable(self.node, "the connection was lost")
-        return self._transport
+        return self._line
 
     def reconnect(self, *, deadline: float, new_boot: bool = False) -> None:
-        """Connect again, trying until the deadline (seconds); with ``new_boot`` only another boot than before will do.
+        """Connect again, trying until the deadline (seconds).
 
-        Raises NodeUnreachable when it does not come back in time. A host key that changed stops at once.
+        With ``new_boot`` only another boot will do than that of the last script that ran here. Raises NodeUnreachable
+        when it does not come back in time. A host key that changed stops at once.
         """
+        from infra.node import ssh_link
+
         end = time.monotonic() + deadline
-        before = self._boot() if new_boot else ""
+        before = self._boot
         while True:
             self.close()
             try:
-                self._open()
-                if not new_boot or self._boot() != before:
+                self._open(max(2.0, end - time.monotonic()))
+                if not new_boot:
                     return
-            except NodeUnreachable:
+                self.run(":", root=False, deadline=max(2.0, min(20.0, end - time.monotonic())))
+                if self._boot != before:
+                    return
+            except (NodeUnreachable, LoginRefused, NodeFailed):  # it goes down, or comes up and lets nobody in yet
                 if time.monotonic() > end:
                     raise
             if time.monotonic() > end:
-                from infra.node import ssh_link
-
                 raise ssh_link.unreachable(self.node, f"it did not restart within {deadline:.0f} s")
-            self._fleet.pause(1.0)
-
-    def _boot(self) -> str:
-        return self.run("cat /proc/sys/kernel/random/boot_id", root=False, deadline=20).out.strip()
+            self._fleet.pause(0.5)
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        if self._line is not None:
+            line, self._line = self._line, None
+            self._fleet._close(line)
 
     def __enter__(self) -> Connection:
         return self
@@ -136,7 +132,10 @@ class Connection:
 
 
 class Fleet:
-    """Connections to many machines. ``nodes`` are those that a ``jump`` may name."""
+    """Connections to many machines. ``nodes`` are those that a ``jump`` may name.
+
+    ``confirm`` is asked about a host key that nothing vouches for; ``accepted`` are fingerprints to believe at once.
+    """
 
     def __init__(
         self,
@@ -147,23 +146,57 @@ class Fleet:
         nodes: Sequence[Node] = (),
         cancel: Cancel | None = None,
         confirm: Confirm | None = None,
+        accepted: Iterable[str] = (),
+        authorities: Sequence[str] = (),
     ) -> None:
         self.pins, self.auth, self.parallel = pins, auth, max(1, parallel)
-        self.nodes = {node.name: node for node in nodes}
         self.cancel = cancel or Cancel()
-        self.confirm = confirm
+        self._judge = Judge(pins, tuple(authorities), frozenset(accepted), confirm)
+        self.nodes = {node.name: node for node in nodes}
+        self._lock = threading.Lock()
+        self._made: Lines | None = None
+
+    @property
+    def _lines(self) -> Lines:
+        with self._lock:
+            if self._made is None:
+                from infra.node.ssh_lines import Lines
+
+                self._made = Lines(self._judge, self.auth, self.nodes, self.check)
+            return self._made
+
+    def using(self, auth: Auth) -> Fleet:
+        """The same machines and the same trust, with other keys."""
+        fleet = Fleet(self.pins, auth, parallel=self.parallel, nodes=tuple(self.nodes.values()), cancel=self.cancel)
+        fleet._judge = self._judge
+        return fleet
 
     def connect(self, node: Node) -> Connection:
+        """Log in to a machine. Raises NodeUnreachable, HostKeyError and LoginRefused."""
         return Connection(node, self)
+
+    def _open(self, node: Node, limit: float) -> tuple[Transport, Login]:
+        self.check()
+        self._lines.hold()
+        try:
+            return self._lines.open(node, limit)
+        except BaseException:
+            self._lines.release()
+            raise
+
+    def _close(self, line: Transport) -> None:
+        self._lines.end(line)
+        self._lines.release()
 
     def pause(self, seconds: float) -> None:
         """Sleep; Interrupted when cancelled meanwhile."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.stop_if_cancelled()
-            time.sleep(min(TICK, seconds))
+        while (left := end - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(TICK, left))
 
-    def stop_if_cancelled(self) -> None:
+    def check(self) -> None:
+        """Raise Interrupted when the user wants to stop."""
         if self.cancel.asked:
             raise Interrupted(
                 "interrupted", why="Ctrl-C", fix="run the same command again: it goes on where it stopped"
@@ -177,43 +210,80 @@ class Fleet:
     ) -> dict[str, T | InfraError]:
         """Do ``work`` on every node, ``parallel`` at a time; what it gave or raised, by name, in the nodes' order.
 
-        One failed node never stops the others. ``done`` is called as each ends, one call at a time.
+        One failed node never stops the others. ``done`` is called as each ends, one call at a time. After Ctrl-C
+        those that had not ended are Interrupted.
         """
-        results: dict[str, T | InfraError] = {}
-        todo: queue.SimpleQueue[Node] = queue.SimpleQueue()
-        for node in nodes:
-            todo.put(node)
-        lock = threading.Lock()
-        broken: list[BaseException] = []
-
-        def one(node: Node) -> T | InfraError:
+        crew = _Crew(self, nodes, work, done)
+        lines = self._lines
+        with lines.held():
+            crew.start(min(self.parallel, len(nodes)))
             try:
-                self.stop_if_cancelled()
-                with contextlib.closing(self.connect(node)) as connection:
-                    return work(connection)
-            except InfraError as error:
-                return error
+                while crew.busy(TICK):
+                    if self.cancel.asked:
+                        lines.cut()
+            except BaseException:  # a KeyboardInterrupt that nobody turned into a cancel
+                self.cancel.asked += 1
+                lines.cut()
+                crew.busy(5)
+                raise
+        if crew.broken:
+            raise crew.broken[0]
+        return {node.name: crew.results[node.name] for node in nodes}
 
-        def worker() -> None:
-            while not broken:
-                try:
-                    node = todo.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    result = one(node)
-                    with lock:
-                        results[node.name] = result
-                        if done:
-                            done(node, result)
-                except BaseException as error:  # noqa: BLE001  # raised again below, in the caller's thread
-                    broken.append(error)
 
-        threads = [threading.Thread(target=worker, daemon=True) for _ in range(min(self.parallel, len(nodes)))]
-        for thread in threads:
+class _Crew(Generic[T]):
+    """The threads of one ``each``."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        nodes: Sequence[Node],
+        work: Callable[[Connection], T],
+        done: Callable[[Node, T | InfraError], None] | None,
+    ) -> None:
+        self.fleet, self.work, self.done = fleet, work, done
+        self.results: dict[str, T | InfraError] = {}
+        self.broken: list[BaseException] = []
+        self._todo: queue.SimpleQueue[Node] = queue.SimpleQueue()
+        for node in nodes:
+            self._todo.put(node)
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, count: int) -> None:
+        for _ in range(count):
+            thread = threading.Thread(target=self._worker, daemon=True)
+            self._threads.append(thread)
             thread.start()
-        for thread in threads:
-            thread.join()
-        if broken:
-            raise broken[0]
-        return {node.name: results[node.name] for node in nodes}
+
+    def busy(self, seconds: float) -> bool:
+        """Wait that long for the first that still works; is there any?"""
+        end = time.monotonic() + seconds
+        while self._threads:
+            self._threads[-1].join(max(0.0, end - time.monotonic()))
+            if self._threads[-1].is_alive():
+                return True
+            self._threads.pop()
+        return False
+
+    def _worker(self) -> None:
+        while not self.broken:
+            try:
+                node = self._todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                result = self._one(node)
+                with self._lock:
+                    self.results[node.name] = result
+                    if self.done:
+                        self.done(node, result)
+            except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
+                self.broken.append(error)
+
+    def _one(self, node: Node) -> T | InfraError:
+        try:
+            with contextlib.closing(self.fleet.connect(node)) as connection:
+                return self.work(connection)
+        except InfraError as error:
+            return error

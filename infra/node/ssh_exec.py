@@ -1,4 +1,4 @@
-"""One script over one exec channel of a transport."""
+"""One script over one exec channel of a line."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_REQUEST
 
-from infra.errors import NodeError, NodeFailed, SudoRefused
+from infra.errors import NodeFailed
 from infra.node import channel as wire
-from infra.node import ssh_link
+from infra.node import ssh_link, sudo
+from infra.node.auth import Auth
+from infra.node.channel import Blob, Ran
 from infra.node.model import Node
+from infra.node.ssh_transport import Transport
 from infra.proc import SECRETS
 
-if TYPE_CHECKING:
-    from infra.node.ssh import Blob, Fleet, Ran
-
-TICK = 0.25
-CHUNK = 1 << 18
+TICK = 0.5  # seconds between looks at what nobody rings for
+PIECE = 1 << 15  # bytes sent at once: a packet
+OPEN = 15.0  # seconds for a channel
+PING = 10.0  # seconds of silence after which the machine is asked for an answer
+SILENT = 30.0  # seconds of silence after which the link counts as lost
 
 
 class _Bell:
-    """What paramiko rings when data came: for both streams at once, so that its own clearing must do nothing."""
+    """What paramiko rings when something came: on both streams, so that its own clearing must do nothing."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -42,160 +43,185 @@ class _Bell:
 
 
 class Exec:
-    """A script under way. ``asked``: sudo wanted the password."""
+    """A script under way. ``asked``: sudo wanted the password. ``boot``: the machine's boot id."""
 
     def __init__(
-        self,
-        transport: paramiko.Transport,
-        node: Node,
-        how: wire.How,
-        fleet: Fleet,
-        blobs: Mapping[str, Blob],
-        on_line: Callable[[str], None] | None,
+        self, line: Transport, node: Node, how: wire.How, auth: Auth, check: ssh_link.Check, blobs: Mapping[str, Blob]
     ) -> None:
-        self.transport, self.node, self.how, self.fleet, self.blobs = transport, node, how, fleet, blobs
+        self.line, self.node, self.how, self.auth, self.check, self.blobs = line, node, how, auth, check, blobs
         self.token = "infra-" + secrets.token_hex(8)
         self.asked = False
-        self.code: int | None = None
-        self.damaged = ""
+        self.boot = ""
+        self._code: int | None = None
+        self._damaged = ""
         self._todo: list[Callable[[], None]] = []
-        self._out = wire.Stream(self.token.encode(), self._marked, self._redacted(on_line))
+        self._pinged = 0.0
         self._err = wire.Stream(self.token.encode(), self._marked_err)
 
-    def _redacted(self, on_line: Callable[[str], None] | None) -> Callable[[str], None] | None:
-        return None if on_line is None else lambda line: on_line(SECRETS.redact(line))
-
-    def run(self, script: str, args: Sequence[str], deadline: float) -> Ran | None:
-        """Run it; None when sudo needs a password that we can ask for."""
-        from infra.node.ssh import Ran
-
+    def run(
+        self, script: str, args: Sequence[str], deadline: float, on_line: Callable[[str], None] | None
+    ) -> Ran | None:
+        """Run it; None when sudo wants a password, which may be asked for."""
+        redact = SECRETS.redact
+        told = (lambda line: on_line(redact(line))) if on_line else None
+        self._out = wire.Stream(self.token.encode(), self._marked, told)
+        self._payload = wire.payload(self.token, script, args)
+        self._deadline = deadline
         started = time.monotonic()
-        end = started + deadline
+        self._end = started + deadline
         try:
-            self._start(script, args, deadline)
+            self._channel = self.line.open_session(timeout=min(deadline, OPEN))
             try:
-                self._follow(end, deadline)
+                self._start()
+                self._follow()
             finally:
                 self._channel.close()
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise ssh_link.unreachable(
-                self.node, f"the connection was lost ({error or type(error).__name__})"
-            ) from error
-        if self.damaged:
-            raise NodeFailed(
-                f"{self.node.name}: {self.damaged} did not arrive whole (exit code {wire.DAMAGED})",
-                where=self.node.where or self.node.login,
-                why=self._err.text.strip()[-1000:] or "its checksum there is another than here",
-                fix="run the same command again; if it happens again, look at that machine's disk and network",
-            )
-        if not self._out.begun:
-            self._not_begun()
-            return None
-        if self.code is None:
-            self.code = self._channel.exit_status if self._channel.exit_status >= 0 else None
-        if self.code is None:
-            raise ssh_link.unreachable(self.node, "the connection was lost while a script ran")
-        redact = SECRETS.redact
-        return Ran(self.code, redact(self._out.text), redact(self._err.text), time.monotonic() - started)
+            self.check()
+            raise self._lost(str(error) or "it hung up") from error
+        return self._result(time.monotonic() - started)
 
-    def _start(self, script: str, args: Sequence[str], deadline: float) -> None:
-        self._payload = wire.payload(self.token, script, args)
-        channel = self._channel = self.transport.open_session(timeout=min(deadline, ssh_link.CONNECT))
+    def _start(self) -> None:
+        channel = self._channel
         self._bell = _Bell()
         channel.in_buffer.set_event(self._bell)
         channel.in_stderr_buffer.set_event(self._bell)
-        channel.settimeout(deadline)
-        message = paramiko.Message()
-        message.add_byte(cMSG_CHANNEL_REQUEST)
-        message.add_int(channel.remote_chanid)
-        message.add_string("exec")
-        message.add_boolean(False)  # nothing waits for the answer: the script is on its way at once
-        message.add_string(wire.command(self.token, len(self._payload), self.how))
-        self.transport._send_user_message(message)
+        channel.settimeout(TICK)
+        self.line.start_command(channel, wire.command(self.token, len(self._payload), self.how))
         if self.how == "password":
-            channel.sendall(f"{self.fleet.auth.sudo_password()}\n{self.token}:script\n".encode())
+            self._push(f"{self.auth.sudo_password()}\n{self.token}:script\n".encode())
         if self.how != "prompt":
-            channel.sendall(self._payload)
+            self._push(self._payload)
 
-    def _follow(self, end: float, deadline: float) -> None:
+    def _follow(self) -> None:
+        """Until the script has ended, or the channel."""
         channel = self._channel
-        while True:
+        while not (self._out.ended and self._err.ended):
+            over = channel.closed or channel.eof_received
             moved = False
-            while channel.recv_ready():
-                self._out.feed(channel.recv(CHUNK))
+            if channel.recv_ready():
+                self._out.feed(channel.recv(PIECE * 8))
                 moved = True
-            while channel.recv_stderr_ready():
-                self._err.feed(channel.recv_stderr(CHUNK))
+            if channel.recv_stderr_ready():
+                self._err.feed(channel.recv_stderr(PIECE * 8))
                 moved = True
             while self._todo:
                 self._todo.pop(0)()
-            if (self._out.ended and self._err.ended) or (not moved and channel.closed):
-                return
-            if not moved and channel.exit_status_ready() and channel.eof_received:
-                return
-            self.fleet.stop_if_cancelled()
-            left = end - time.monotonic()
-            if left <= 0:
-                raise NodeFailed(
-                    f"{self.node.name}: a script did not end within {deadline:.0f} s",
-                    where=self.node.where or self.node.login,
-                    why="\n".join((self._err.text.strip() or self._out.text.strip()).splitlines()[-5:]),
-                    fix="look at what it waits for on that machine, then run the same command again",
-                )
+            self._look()
             if not moved:
-                self._bell.wait(min(left, TICK))
+                if over and (channel.closed or channel.exit_status_ready()):
+                    return
+                self._bell.wait(TICK)
+
+    def _look(self) -> None:
+        """What must be noticed while waiting: the user's stop, the deadline, a link that is dead."""
+        self.check()
+        now = time.monotonic()
+        if now >= self._end:
+            raise NodeFailed(
+                f"{self.node.name}: a script did not end within {self._deadline:.0f} s",
+                where=self.node.where or self.node.login,
+                why="\n".join((self._err.text.strip() or self._out.text.strip()).splitlines()[-5:]),
+                fix="look at what it waits for on that machine, then run the same command again",
+            )
+        silent = now - self.line.heard
+        if silent > SILENT:
+            raise self._lost(f"nothing was heard for {silent:.0f} s")
+        if silent > PING and now - self._pinged > PING:
+            self._pinged = now
+            self.line.ping()
+
+    def _push(self, data: bytes) -> None:
+        """Send, however long the other side takes, but not longer than it lives."""
+        view = memoryview(data)
+        at = 0
+        while at < len(view):
+            try:
+                sent = self._channel.send(view[at : at + PIECE].tobytes())
+            except TimeoutError:
+                self._look()
+                continue
+            if not sent:
+                return  # it ended without reading all: its exit says why
+            at += sent
 
     def _marked(self, word: str, rest: str) -> None:
         if word == "ready" and self.how == "prompt":
-            self._todo.append(lambda: self._channel.sendall(self._payload))
+            self._todo.append(lambda: self._push(self._payload))
+        elif word == "begin":
+            self.boot = rest
         elif word == "blob":
             self._todo.append(lambda: self._send(rest))
         elif word == "damaged":
-            self.damaged = rest
+            self._damaged = rest
         elif word == "end":
-            self.code = int(rest or 1)
+            self._code = int(rest) if rest.isdigit() else 1
 
-    def _marked_err(self, word: str, rest: str) -> None:
+    def _marked_err(self, word: str, _rest: str) -> None:
         if word == "password":
             self._todo.append(self._password)
 
     def _password(self) -> None:
+        """sudo asks: the first time for the password, again when it was wrong."""
         if self.asked:
-            raise self._refused("the password is wrong")
+            raise sudo.refusal(self.node, sudo.WRONG)
         self.asked = True
-        if self.how == "password":  # sent already
+        if self.how == "password":  # it is on its way
             return
-        password = self.fleet.auth.sudo_password()
+        password = self.auth.sudo_password()
         if not password:
-            raise self._refused("sudo wants a password, and there is none")
-        self._channel.sendall(f"{password}\n".encode())
+            raise sudo.refusal(self.node, sudo.MISSING)
+        self._push(f"{password}\n".encode())
 
     def _send(self, name: str) -> None:
         if name not in self.blobs:
             raise NodeFailed(
-                f"{self.node.name}: a script asked for {name!r}, which is not among its blobs", where=self.node.where
+                f"{self.node.name}: a script asked for {name!r}, which it was not given",
+                where=self.node.where or self.node.login,
+                why=f"it was given: {', '.join(self.blobs) or 'nothing'}",
+                fix="this is a mistake in infra: please report it",
             )
-        self._channel.sendall(wire.framed(self.blobs[name]()))
+        data = self.blobs[name]()
+        self._push(wire.header(data))
+        self._push(data)
+
+    def _result(self, seconds: float) -> Ran | None:
+        redact = SECRETS.redact
+        if self._damaged:
+            raise NodeFailed(
+                f"{self.node.name}: {self._damaged} did not arrive whole (exit code {wire.DAMAGED})",
+                where=self.node.where or self.node.login,
+                why=redact(self._err.text.strip()[-1000:]) or "its sha256 there is another than here",
+                fix="look at that machine's disk and network, then run the same command again",
+            )
+        if not self._out.begun:
+            self._not_begun()
+            return None
+        if self._code is None:
+            status = self._channel.exit_status
+            if status < 0:
+                raise self._lost("it hung up while a script ran")
+            self._code = status
+        return Ran(self._code, redact(self._out.text), redact(self._err.text), seconds)
 
     def _not_begun(self) -> None:
-        said = (self._err.noise + self._out.noise + self._err._rest).decode("utf-8", "replace").strip()
-        if self.how == "free" and "password" in said and (self.fleet.auth.sudo or self.fleet.auth.ask):
+        """The script never ran: because of sudo, of the login shell, or of the link."""
+        said = (self._err.before + "\n" + self._out.before).strip()
+        status = self._channel.exit_status
+        if self.how == "free" and sudo.needs_password(said) and (self.auth.sudo or self.auth.ask):
             return
-        if self._channel.exit_status < 0:
-            raise ssh_link.unreachable(self.node, f"the connection was lost before the script began. {said}".strip())
-        if self.how != "plain":
-            raise self._refused(said[-500:])
+        if status < 0:
+            raise self._lost("it hung up before a script began")
+        if self.how != "plain" and sudo.about_sudo(said):
+            raise sudo.refusal(self.node, said)
         raise NodeFailed(
-            f"{self.node.name}: the account {self.node.user} cannot run /bin/sh",
+            f"{self.node.name}: the login shell of {self.node.user} runs no commands",
             where=self.node.where or self.node.login,
-            why=said[-500:] or f"its shell ended with exit code {self._channel.exit_status}",
-            fix="give the account a login shell (chsh)",
+            why=(said[-500:] or "it said nothing") + f" (exit code {status})",
+            fix="give the account a usual shell (chsh), and see that its rc files do not end it",
         )
 
-    def _refused(self, why: str) -> NodeError:
-        return SudoRefused(
-            f"{self.node.user} cannot become root on {self.node.name}",
-            where=self.node.where or self.node.login,
-            why=why,
-            fix="allow the account sudo there (a line in /etc/sudoers.d), or give its password: --ask-sudo",
+    def _lost(self, why: str) -> Exception:
+        return ssh_link.unreachable(
+            self.node, f"the connection was lost ({why})", "see whether the machine and the network are well"
         )

@@ -1,132 +1,198 @@
-"""A transport to one machine: reached, its host key checked before anything is sent, and logged in to."""
+"""The way to one machine: through a jump or directly, its host key judged before anything is sent, then logged in."""
 
 from __future__ import annotations
 
-import logging
+import contextlib
+import errno
+import ipaddress
+import os
+import select
 import socket
+import threading
 import time
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import paramiko
 
-from infra.errors import FileError, LoginRefused, NodeUnreachable
+from infra.errors import NodeUnreachable
 from infra.node import trust
-from infra.node.auth import Auth
 from infra.node.model import Node
+from infra.node.ssh_transport import CERTIFIED, PLAIN, Transport
 
-Login = Literal["key", "password", "certificate", "agent"]
-CONNECT = 15.0  # seconds for each of: the connection, the banner and the key exchange, the login
-KEEPALIVE = 10
-ECDSA = tuple(f"ecdsa-sha2-nistp{bits}" for bits in (256, 384, 521))
-ORDER = ("ssh-ed25519", *ECDSA, "rsa-sha2-512", "rsa-sha2-256")
-
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
+REACH = 10.0  # seconds for the connection
+GREET = 12.0  # for the banner and the key exchange
+LOGIN = 30.0  # for each attempt to log in
+STEP = 0.25  # between two looks whether the user wants to stop
+HANGUPS = 3  # times that it may hang up before its banner: sshd does so when too many log in at once
 
 
-def open_link(
-    node: Node, pins: trust.Pins, confirm: trust.Confirm | None, *, sock: Any = None, deadline: float = CONNECT
-) -> paramiko.Transport:
-    """A transport whose far end has proven to be ``node``. Raises NodeUnreachable and HostKeyError."""
-    sock = sock or _reach(node, deadline)
-    transport = paramiko.Transport(sock)
-    transport.daemon = True
-    transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = deadline
-    known = {key.type for key in pins.known(node)}
-    types = [kind for kind in ORDER if not known or kind in known or (kind.startswith("rsa-") and "ssh-rsa" in known)]
-    transport.get_security_options().key_types = types or list(ORDER)
+# Called now and then by whatever waits; raises Interrupted when the user wants to stop.
+Check = Callable[[], None]
+
+
+class HungUp(Exception):
+    """The machine closed the connection before it said its banner."""
+
+
+class OtherTypes(Exception):
+    """It has no host key of a type that we know it to have."""
+
+
+def resolve(node: Node, check: Check) -> list[Any]:
+    """The address as the sockets want it. Raises NodeUnreachable when a name cannot be resolved in time."""
+    with contextlib.suppress(ValueError):
+        version = ipaddress.ip_address(node.address).version
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        return [(family, (node.address, node.port))]
+    found: list[Any] = []
+    failed: list[OSError] = []
+
+    def look() -> None:
+        try:
+            for item in socket.getaddrinfo(node.address, node.port, type=socket.SOCK_STREAM):
+                found.append((item[0], item[4]))
+        except OSError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=look, daemon=True)  # the resolver itself knows no deadline
+    thread.start()
+    end = time.monotonic() + REACH
+    while thread.is_alive() and time.monotonic() < end:
+        thread.join(STEP)
+        check()
+    if failed:
+        raise unreachable(
+            node,
+            f"the name {node.address} cannot be resolved ({failed[0].strerror or failed[0]})",
+            "check the name and this machine's DNS, or give the node an address in cluster.yaml",
+        ) from failed[0]
+    if not found or thread.is_alive():
+        raise unreachable(node, f"the name {node.address} was not resolved within {REACH:.0f} s", "check your DNS")
+    return found
+
+
+def reach(node: Node, limit: float, check: Check) -> socket.socket:
+    """A connection to it. Raises NodeUnreachable."""
+    if not node.address:
+        raise unreachable(node, "it has no address yet", "see infra node list")
+    limit = max(1.0, min(limit, REACH))
+    last = errno.ETIMEDOUT
+    for family, place in resolve(node, check):
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            last = _connected(sock, place, limit, check)
+        except BaseException:
+            sock.close()
+            raise
+        if last == 0:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        sock.close()
+    if last == errno.ETIMEDOUT:
+        raise unreachable(node, f"no answer within {limit:.0f} s")
+    if last == errno.ECONNREFUSED:
+        raise unreachable(node, f"nothing listens on port {node.port}", "check that sshd runs there, and on that port")
+    raise unreachable(node, os.strerror(last))
+
+
+def _connected(sock: socket.socket, place: Any, limit: float, check: Check) -> int:
+    """0, or the errno of why not."""
+    sock.setblocking(False)
+    code = sock.connect_ex(place)
+    if code != errno.EINPROGRESS:
+        return code
+    waiter = select.poll()
+    waiter.register(sock, select.POLLOUT)
+    end = time.monotonic() + limit
+    while not waiter.poll(STEP * 1000):
+        check()
+        if time.monotonic() > end:
+            return errno.ETIMEDOUT
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+
+def through(bastion: Transport, node: Node) -> Any:
+    """The same by way of a jump host that we are logged in to."""
     try:
-        transport.start_client(timeout=deadline)
-        if not transport.is_active():
-            raise paramiko.SSHException("no answer")
-        key = transport.get_remote_server_key()
-        trust.check(node, f"{key.get_name()} {key.get_base64()}", pins, confirm)
+        return bastion.open_channel("direct-tcpip", (node.address, node.port), ("127.0.0.1", 0), timeout=REACH)
     except (paramiko.SSHException, OSError, EOFError) as error:
-        transport.close()
-        raise unreachable(node, str(error) or type(error).__name__) from error
+        why = f"the jump host {node.jump} cannot connect to it ({error or 'no answer'})"
+        raise unreachable(node, why, "check the address as the jump host sees it, and that it may forward") from error
+
+
+def greet(node: Node, sock: Any, judge: trust.Judge, limit: float, made: Callable[[Transport], None]) -> Transport:
+    """A transport whose far end has proven to be ``node``. Nothing was sent that it could use.
+
+    ``made`` gets the transport before it waits for anything. Raises NodeUnreachable, HostKeyError, HungUp when another
+    try may do, and OtherTypes.
+    """
+    kinds = _wanted(judge, node)
+    transport = Transport(sock, kinds)
+    made(transport)
+    limit = max(1.0, min(limit, GREET))
+    transport.banner_timeout = transport.handshake_timeout = limit + 1
+    transport.auth_timeout = LOGIN
+    try:
+        _start(transport, node, limit)
+        judge.judge(node, *transport.shown())
+        if not transport.is_active():  # a person was asked meanwhile, and took longer than it waits
+            raise HungUp
     except BaseException:
-        transport.close()
+        transport.end()
         raise
-    transport.set_keepalive(KEEPALIVE)
     return transport
 
 
-def log_in(transport: paramiko.Transport, node: Node, auth: Auth) -> Login:
-    """Prove who we are. Raises LoginRefused."""
-    tried = []
+def _wanted(judge: trust.Judge, node: Node) -> tuple[str, ...]:
+    """The types of key to ask for: those that we know the machine to have, so that no other comes in their place."""
+    known = {key.type for key in judge.known(node)}
+    if known:
+        return tuple(kind for kind in PLAIN if ("ssh-rsa" if kind.startswith("rsa-") else kind) in known) or PLAIN
+    return (*CERTIFIED, *PLAIN) if judge.authorities else PLAIN
+
+
+def _start(transport: Transport, node: Node, limit: float) -> None:
+    begun = time.monotonic()
     try:
-        for kind, name, key in _keys(auth):
-            tried.append(name)
-            if _accepted(lambda key=key: transport.auth_publickey(node.user, key)):
-                return "certificate" if getattr(key, "public_blob", None) and kind == "key" else kind
-        password = auth.password or (auth.secret(f"password of {node.user}") if auth.ask else "")
-        if password:
-            tried.append("password")
-            if _accepted(lambda: transport.auth_password(node.user, password)):
-                return "password"
+        transport.start_client(timeout=limit)
+        if transport.is_active() and transport.initial_kex_done:
+            return
+        cause: Exception = paramiko.SSHException("")
     except (paramiko.SSHException, OSError, EOFError) as error:
-        transport.close()
-        raise unreachable(node, str(error) or type(error).__name__) from error
-    transport.close()
-    raise LoginRefused(
-        f"{node.name} does not let {node.user} in",
-        where=node.where,
-        why=f"{node.login} refused: {', '.join(tried) or 'no key, agent or password was there to try'}",
-        fix=f"put your public key into ~{node.user}/.ssh/authorized_keys there, or name the right key with --identity",
-    )
+        cause = error
+    late = time.monotonic() - begun >= limit - 0.5
+    version = transport.remote_version
+    if "no acceptable host key" in str(cause):
+        raise OtherTypes from cause
+    if late and not version:
+        why = f"something listens on port {node.port}, but said no SSH banner within {limit:.0f} s"
+        raise unreachable(node, why, "look at that machine: sshd hangs, or is overloaded") from cause
+    if late:
+        why = f"{version} answered, and then hung in the key exchange for {limit:.0f} s"
+        raise unreachable(node, why) from cause
+    if not version and "ndecipherable" in str(cause):
+        raise unreachable(node, f"what listens on port {node.port} is no SSH server ({cause})") from cause
+    if not version:
+        raise HungUp from cause
+    raise unreachable(node, f"the key exchange failed ({cause or 'it hung up'})") from cause
 
 
-def _accepted(attempt: Any) -> bool:
+def shown_instead(node: Node, sock: Any) -> str:
+    """The key that it shows to whoever asks for any type; only to be told to the user."""
+    transport = Transport(sock, PLAIN)
     try:
-        return not attempt()
-    except paramiko.AuthenticationException:
-        return False
+        _start(transport, node, GREET)
+        return trust.text(transport.shown()[1])
+    finally:
+        transport.end()
 
 
-def _keys(auth: Auth) -> Any:
-    named = list(auth.identities)
-    for path in named:
-        yield "key", str(path), load(path, auth)
-    if auth.agent:
-        for key in paramiko.Agent().get_keys():
-            yield "agent", "agent key", key
-    for path in auth.files():
-        if path not in named:
-            yield "key", str(path), load(path, auth)
-
-
-def load(path: Path, auth: Auth) -> paramiko.PKey:
-    try:
-        try:
-            return paramiko.PKey.from_path(path)
-        except (TypeError, paramiko.PasswordRequiredException):
-            return paramiko.PKey.from_path(path, auth.secret(f"passphrase of {path}").encode())
-    except (OSError, ValueError, paramiko.SSHException) as error:
-        raise FileError(
-            f"the key {path} cannot be used",
-            where=str(path),
-            why=str(error),
-            fix="name another key with --identity, or add it to ssh-agent",
-        ) from error
-
-
-def _reach(node: Node, deadline: float) -> socket.socket:
-    if not node.address:
-        raise unreachable(node, "it has no address")
-    try:
-        return socket.create_connection((node.address, node.port), timeout=deadline)
-    except OSError as error:
-        raise unreachable(node, error.strerror or str(error)) from error
-
-
-def unreachable(node: Node, why: str) -> NodeUnreachable:
+def unreachable(node: Node, why: str, fix: str = "") -> NodeUnreachable:
     return NodeUnreachable(
         f"{node.name} cannot be reached",
-        where=node.where,
+        where=node.where or node.login,
         why=f"{node.login}: {why}",
-        fix="check that it is on, its address and port, and the network in between; then run the same command again",
+        fix=(fix or "check that it is on, its address and port, and the network in between")
+        + "; then run the same command again",
     )
-
-
-def remaining(end: float) -> float:
-    return max(0.0, end - time.monotonic())

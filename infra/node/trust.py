@@ -12,12 +12,13 @@ import contextlib
 import fcntl
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import HostKeyError
 from infra.files import explain, read_text, write_text
+from infra.node import certificate
 from infra.node.model import Node
 
 NAME = "known_hosts"
@@ -78,27 +79,32 @@ class Pins:
             self._read()
             return list(self._keys.get(node.ident, ()))
 
-    def pin(self, node: Node, key: str) -> None:
-        """Believe from now on that this machine's key is ``key`` (``type base64``)."""
+    def pin(self, node: Node, key: str, *, instead: bool = False) -> None:
+        """Believe from now on that this machine's key is ``key`` (``type base64``), ``instead`` of those pinned."""
         with self._lock, self._alone():
             kind, data = key.split()[:2]
-            text = read_text(self.path) if self.path.exists() else ""
-            lines = text.splitlines()
             line = f"{node.ident} {kind} {data}"
+            before = self._lines()
+            lines = [item for item in before if not (instead and item.split()[:1] == [node.ident])]
             if line not in lines:
-                write_text(self.path, "\n".join([*lines, line]) + "\n", mode=0o600)
-            self._stamp = None
+                lines.append(line)
+            self._write(before, lines)
 
     def forget(self, node: Node) -> int:
         """Remove a machine's pinned keys; how many there were."""
         with self._lock, self._alone():
-            text = read_text(self.path) if self.path.exists() else ""
-            lines = text.splitlines()
-            kept = [line for line in lines if line.split(" ")[0] != node.ident]
-            if len(kept) != len(lines):
-                write_text(self.path, "".join(line + "\n" for line in kept), mode=0o600)
-            self._stamp = None
-            return len(lines) - len(kept)
+            before = self._lines()
+            lines = [item for item in before if item.split()[:1] != [node.ident]]
+            self._write(before, lines)
+            return len(before) - len(lines)
+
+    def _lines(self) -> list[str]:
+        return read_text(self.path).splitlines() if self.path.exists() else []
+
+    def _write(self, before: list[str], lines: list[str]) -> None:
+        if lines != before:
+            write_text(self.path, "".join(line + "\n" for line in lines), mode=0o600)
+        self._stamp = None
 
     def _read(self) -> None:
         """Read the file when it is another one than before."""
@@ -125,35 +131,84 @@ class Pins:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.with_name(self.path.name + ".lock").open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                fcntl.flock(file, fcntl.LOCK_EX)  # held for one read and one write
                 yield
         except OSError as error:
             raise explain("write", self.path, error) from error
 
 
-def check(node: Node, shown: str, pins: Pins, confirm: Confirm | None) -> None:
-    """Raise HostKeyError unless ``shown`` (``type base64``) is this machine's key; one confirmed now is pinned."""
-    known = pins.known(node)
-    if shown in (key.text for key in known):
-        return
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Decides whether a key is a machine's: by what vouches for it, by its pin, by a CA, or by asking.
+
+    ``authorities`` are CAs' public keys. ``accepted`` are fingerprints that the user named for this very run: they may
+    replace a pin, but never what cluster.yaml or AWS says.
+    """
+
+    pins: Pins
+    authorities: tuple[str, ...] = ()
+    accepted: frozenset[str] = frozenset()
+    confirm: Confirm | None = None
+
+    def known(self, node: Node) -> list[Known]:
+        return self.pins.known(node)
+
+    def judge(self, node: Node, kind: str, blob: bytes) -> None:
+        """Raise HostKeyError unless this key (a certificate's blob when ``kind`` says so) is the machine's.
+
+        One that is confirmed now is pinned. Nothing has been sent to the machine yet.
+        """
+        known = self.known(node)
+        doubt = ""
+        shown = certificate.plain(blob) if certificate.is_certificate(kind) else text(blob)
+        if shown in (key.text for key in known):
+            return
+        if certificate.is_certificate(kind) and not known:
+            doubt = certificate.refused(blob, self.authorities, (node.name, node.address, node.ident))
+            if not doubt:
+                return
+        seen = fingerprint(shown)
+        if known and not (seen in self.accepted and not node.host_keys):
+            raise changed(node, known, shown)
+        if seen in self.accepted or (self.confirm is not None and self.confirm(node, seen)):
+            self.pins.pin(node, shown, instead=bool(known))
+            return
+        raise unknown(node, shown, doubt)
+
+
+def text(blob: bytes) -> str:
+    """A key's blob as ``type base64``."""
+    size = int.from_bytes(blob[:4], "big")
+    return f"{blob[4 : 4 + size].decode('ascii', 'replace')} {base64.b64encode(blob).decode()}"
+
+
+def changed(node: Node, known: Sequence[Known], shown: str) -> HostKeyError:
+    """Another key than the one we know, with both fingerprints."""
+    expected = next((key for key in known if key.type == shown.split()[0]), known[0])
     seen = fingerprint(shown)
-    if known:
-        expected = known[0]
-        raise HostKeyError(
-            f"{node.name} shows another host key than the one we know",
-            where=expected.where,
-            why=f"known: {expected.fingerprint} ({expected.type}); shown: {seen} ({shown.split()[0]}) by {node.login}. "
-            "It is another machine, or it was installed anew; nothing was sent to it",
-            fix="ask whoever looks after it; if the new key is right, take the old one out of that place "
-            "and run the command again",
-        )
-    if confirm is not None and confirm(node, seen):
-        pins.pin(node, shown)
-        return
-    raise HostKeyError(
+    fix = f"correct or remove host_key of {node.name} there"
+    if not node.host_keys:
+        fix = f"run it again with --accept-host-key {seen}, which takes the place of the old key"
+    elif node.instance:
+        fix = "an instance's key comes from its console output: if it was made anew, restart the instance"
+    return HostKeyError(
+        f"{node.name} shows another host key than the one we know",
+        where=expected.where,
+        why=f"known: {expected.fingerprint} ({expected.type}), shown by {node.login}: {seen} ({shown.split()[0]}). "
+        "It is another machine, or was installed anew. Nothing was sent to it",
+        fix=f"ask who looks after it. If the new key is right: {fix}",
+    )
+
+
+def unknown(node: Node, shown: str, doubt: str = "") -> HostKeyError:
+    """A key that nothing vouches for."""
+    seen = fingerprint(shown)
+    why = f"its certificate does not prove it: {doubt}" if doubt else "nothing vouches for it"
+    kind = shown.split()[0].removeprefix("ssh-").partition("-")[0]
+    return HostKeyError(
         f"the host key of {node.name} is not known yet",
-        where=node.where,
-        why=f"{node.login} shows {shown.split()[0]} {seen}, and nothing vouches for it",
-        fix=f"compare it on the machine's console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then run again "
-        f"with --accept-host-key {seen}, or write host_key: {shown} in cluster.yaml",
+        where=node.where or node.login,
+        why=f"{node.login} shows {seen} ({shown.split()[0]}), and {why}",
+        fix=f"compare it at the machine's console (ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub), then run it again "
+        f"with --accept-host-key {seen}, or write in cluster.yaml: host_key: {shown}",
     )
