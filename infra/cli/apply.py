@@ -27,6 +27,9 @@ Examples:
 @region_option
 @click.option("--only", multiple=True, metavar="PART", help="Only this part, such as pools.gpu; may be given again.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--no-nodes", is_flag=True, help="Without a saved plan: leave running machines out.")
+@click.option("--ask-sudo", is_flag=True, help="Ask for the machines' sudo password first, once.")
+@click.option("--allow-os", is_flag=True, help="Bootstrap machines whose system is not their profile's.")
 @click.option("--lose-data", is_flag=True, help="With --yes: go on even when something would be lost for good.")
 def command(
     file: Path,
@@ -36,6 +39,9 @@ def command(
     only: tuple[str, ...],
     yes: bool,
     lose_data: bool,
+    no_nodes: bool,
+    ask_sudo: bool,
+    allow_os: bool,
 ) -> int:
     """Do exactly what the saved plan says; refuse a stale one.
 
@@ -44,32 +50,31 @@ def command(
     from infra.cli import flow
     from infra.cloud import planning
     from infra.cloud.journal import asof
-    from infra.cloud.metal import plan_of_metal
-    from infra.cloud.site import open_site
     from infra.errors import NoPlan
     from infra.spec.load import read
 
     loaded, warnings = read(file, endpoint)
-    if loaded.cluster.aws is None:
-        return _done(plan_of_metal(loaded, warnings), as_json, loaded)
-    site = open_site(loaded)
+    site = flow.open_any(loaded)
     with site.work.lock("infra apply"):
         plan = planning.saved(site)
         if plan is not None and plan.as_of:
             asof.go_back(site, plan.as_of)
-        if plan is not None and (regions or only) and not _same_parts(plan, only, regions or tuple(site.aws.regions)):
+        every = tuple(loaded.cluster.aws.regions) if loaded.cluster.aws else ()
+        if plan is not None and (regions or only) and not _same_parts(plan, only, regions or every):
             raise NoPlan(
                 "the saved plan is of other parts than --only and --region name",
                 where=str(site.work.plan),
                 fix="make the plan you want: infra plan with the same options, then infra apply",
             )
         if plan is not None:
-            flow.apply_site(site, plan, as_json, check=True)
+            flow.apply_site(site, plan, as_json, check=True, ask_sudo=ask_sudo, allow_os=allow_os)
         else:
-            plan = flow.plan_site(site, flow.Options(regions=regions, only=only), warnings, as_json)
+            plan = flow.plan_site(
+                site, flow.Options(regions=regions, only=only, nodes=not no_nodes, ask_sudo=ask_sudo), warnings, as_json
+            )
             if not plan.empty:
                 _agree(site, plan, yes, lose_data, as_json)
-                flow.apply_site(site, plan, as_json, check=False)
+                flow.apply_site(site, plan, as_json, check=False, ask_sudo=ask_sudo, allow_os=allow_os)
             planning.forget(site)
     return _done(plan, as_json, loaded)
 
@@ -120,8 +125,8 @@ def _done(plan: Plan, as_json: bool, today: Loaded) -> int:
         emit({"applied": not plan.empty, "plan": plan.data()})
     elif plan.empty:
         click.echo(f"{plan.cluster}: no changes")
-        if today.cluster.aws is None:
-            click.echo("no cloud, and physical machines are not reached by infra apply")
+        for silent in plan.silent:
+            click.echo(f"not looked at: {silent.node}: {silent.why}")
     else:
         click.echo("\nDone. Next: infra status")
     if plan.as_of and plan.spec != today.digest and not as_json:

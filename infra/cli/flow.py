@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from infra.errors import Problem
     from infra.image.staged_apply import Bake
     from infra.plan.model import ImageStep, Plan
+    from infra.spec.load import Loaded
 
 
 AFTER_START = 0.25  # seconds until Terraform surely runs
@@ -31,20 +32,16 @@ class Options:
     as_of: str = ""
     refresh_prices: bool = False
     adopt: bool = False
+    nodes: bool = True
+    ask_sudo: bool = False
 
 
 def make_plan(file: Path, endpoint: str | None, options: Options, quiet: bool) -> Plan:
-    """Read, check, plan and save. A cluster without a cloud gets its plan of machines alone."""
+    """Read, check, plan and save."""
     from infra.spec.load import read
 
     loaded, warnings = read(file, endpoint)
-    if loaded.cluster.aws is None:
-        from infra.cloud.metal import plan_of_metal
-
-        return plan_of_metal(loaded, warnings)
-    from infra.cloud.site import open_site
-
-    site = open_site(loaded)
+    site = open_any(loaded)
     with site.work.lock("infra plan"):
         if options.as_of:
             from infra.cloud.journal import asof
@@ -53,24 +50,56 @@ def make_plan(file: Path, endpoint: str | None, options: Options, quiet: bool) -
         return plan_site(site, options, warnings, quiet)
 
 
+def open_any(loaded: Loaded) -> Site:
+    """The site of a cluster, whether it has a cloud or not."""
+    if loaded.cluster.aws is None:
+        from infra.cloud.metal import metal_site
+
+        return metal_site(loaded)
+    from infra.cloud.site import open_site
+
+    return open_site(loaded)
+
+
 def plan_site(site: Site, options: Options, warnings: list[Problem], quiet: bool) -> Plan:
     """Plan with progress and save; the lock is the caller's."""
-    from infra import proc
+    from infra.cli import flow_nodes
     from infra.cloud import planning
     from infra.ui.progress import reporter
 
-    _prices(site, options.refresh_prices)
     planning.forget(site)
+    with _readers(quiet), reporter("plan", quiet) as sink, _stoppable(site):
+        looked = flow_nodes.begin(site.loaded, options, flow_nodes.reach(options.ask_sudo, quiet), site.cancel)
+        try:
+            plan = _cloud_plan(site, options, warnings, sink)
+        except BaseException:
+            site.cancel()  # nobody waits for the machines' answers any more
+            raise
+        plan = flow_nodes.into(plan, looked())
+    if not plan.empty:  # nothing to do is no plan that a later apply could find stale
+        planning.save(site, plan)
+    return plan
+
+
+def _cloud_plan(site: Site, options: Options, warnings: list[Problem], sink: RegionSink | None) -> Plan:
+    from infra.cloud import planning
+
+    if site.cluster.aws is None:
+        from infra.cloud.metal import plan_of_metal
+
+        return plan_of_metal(site, warnings, options.regions, options.only)
+    _prices(site, options.refresh_prices)
     steps = () if options.destroy else _stage(site, options)
     request = planning.Request(
         options.regions, options.only, options.destroy, options.as_of, options.adopt, images=steps
     )
-    stop = proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True))
-    with _readers(quiet), reporter("plan", quiet) as sink, stop:
-        plan = planning.make(site, request, warnings, sink)
-    if not plan.empty:  # nothing to do is no plan that a later apply could find stale
-        planning.save(site, plan)
-    return plan
+    return planning.make(site, request, warnings, sink)
+
+
+def _stoppable(site: Site) -> contextlib.AbstractContextManager[None]:
+    from infra import proc
+
+    return proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True))
 
 
 @contextlib.contextmanager
@@ -121,20 +150,30 @@ def _prices(site: Site, refresh: bool) -> None:
     fresh.use_kept()
 
 
-def apply_site(site: Site, plan: Plan, quiet: bool, check: bool) -> None:
+def apply_site(
+    site: Site, plan: Plan, quiet: bool, check: bool, ask_sudo: bool = False, allow_os: bool = False
+) -> None:
     """Apply with progress; ``check`` refuses a stale plan first. The lock is the caller's."""
-    from infra import proc
+    from infra.cli import flow_nodes
     from infra.cloud import applying
     from infra.orchestration import carrying
     from infra.ui.progress import reporter
 
-    with reporter("apply", quiet) as sink, proc.on_ctrl_c(site.cancel, lambda text: click.echo(text, err=True)):
+    how = flow_nodes.reach(ask_sudo, quiet)
+    there = flow_nodes.machines_of(site, plan, how) if plan.nodes else None
+    with reporter("apply", quiet) as sink, _stoppable(site):
         if check:
-            applying.refuse_stale(site, plan, moved=_images_moved(site, plan))
+            found = [*_images_moved(site, plan), *(flow_nodes.moved(site, plan, there) if there else [])]
+            applying.refuse_stale(site, plan, moved=found)
         said = len(site.notes)
         try:
             carrying.carry_out(
-                site, plan, sink, "destroy" if plan.destroy else "apply", bake=_bake(site, plan, quiet, sink)
+                site,
+                plan,
+                sink,
+                "destroy" if plan.destroy else "apply",
+                bake=_bake(site, plan, quiet, sink),
+                bring=flow_nodes.bringer(site, plan, there, sink, allow_os) if there else None,
             )
         finally:
             for note in site.notes[said:]:

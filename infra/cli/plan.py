@@ -23,6 +23,8 @@ Examples:
 @click.option("--details", is_flag=True, help="A line for every resource.")
 @click.option("--as-of", default="", metavar="N", help="Plan the way back to what apply N of infra log applied.")
 @click.option("--adopt", is_flag=True, help="Take over what AWS has of this cluster and the state does not know.")
+@click.option("--no-nodes", is_flag=True, help="Leave running machines out: no SSH.")
+@click.option("--ask-sudo", is_flag=True, help="Ask for the machines' sudo password first, once.")
 @click.option("--refresh-prices", is_flag=True, help="Ask AWS for today's list prices first.")
 def command(
     file: Path,
@@ -34,6 +36,8 @@ def command(
     as_of: str,
     adopt: bool,
     refresh_prices: bool,
+    no_nodes: bool,
+    ask_sudo: bool,
 ) -> int:
     """Show what would happen and what it costs, and save it for infra apply.
 
@@ -41,7 +45,15 @@ def command(
     """
     from infra.cli import flow
 
-    options = flow.Options(regions=regions, only=only, as_of=as_of, refresh_prices=refresh_prices, adopt=adopt)
+    options = flow.Options(
+        regions=regions,
+        only=only,
+        as_of=as_of,
+        refresh_prices=refresh_prices,
+        adopt=adopt,
+        nodes=not no_nodes,
+        ask_sudo=ask_sudo,
+    )
     plan = flow.make_plan(file, endpoint, options, as_json)
     if as_json:
         emit(plan.data())

@@ -20,7 +20,7 @@ from infra.cloud.terraform import Event, Outcome
 from infra.cloud.work import now, who
 from infra.errors import InfraError, NoPlan, Problem, UsageError
 from infra.plan import words
-from infra.plan.machines import NOTE, machines
+from infra.plan.machines import machines
 from infra.plan.model import ImageStep, Plan, RegionPlan, from_data
 
 PLAN_FILE = "plan.tfplan"
@@ -75,7 +75,7 @@ def blank(site: Site, request: Request, warnings: Sequence[Problem] = (), region
         engine=site.engine.data(),
         regions=tuple(regions),
         machines=machines(site.cluster) if not request.destroy else (),
-        notes=(*site.notes, *((NOTE,) if site.cluster.metal and not request.destroy else ())),
+        notes=tuple(site.notes),
         images=request.images,
         only=request.only,
         destroy=request.destroy,
@@ -216,6 +216,7 @@ def check_parts(site: Site, only: Sequence[str]) -> None:
     """Raise UsageError for a part that the file does not have."""
     cluster = site.cluster
     known = [f"pools.{name}" for name in cluster.pools] + [f"hosts.{name}" for name in cluster.hosts]
+    known += [f"metal.{name}" for name in cluster.metal]
     known += [f"storage.{name}" for name in cluster.storage] + ["network", "identity", "control-plane"]
     for item in only:
         if item not in known:

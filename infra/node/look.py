@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infra.node import scripts
@@ -18,6 +18,7 @@ DEADLINE = 60.0
 DRIFT_DEADLINE = 240.0
 FULL = 90  # per cent of a disk
 BASELINE = "/var/lib/infra/manifest.tsv"
+POLICY = "/var/lib/infra/policy/current/policy.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Look:
     full: Mapping[str, int] | None = None
     failed: tuple[str, ...] = ()
     drift: tuple[str, ...] | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the policy that is in place, with ``drift``."""
 
     @property
     def gpu_words(self) -> str:
@@ -99,7 +102,8 @@ def _drift_script() -> str:
     from infra import assets
 
     manifest = (assets.root("chef") / "bin" / "manifest").read_text(encoding="utf-8")
-    return f"\nif [ -r {BASELINE} ]; then (\nset -- --against {BASELINE}\n{manifest}\n)\nsay drift $?\nfi\n"
+    policy = f"lines policy {POLICY}"
+    return f"\n{policy}\nif [ -r {BASELINE} ]; then (\nset -- --against {BASELINE}\n{manifest}\n)\nsay drift $?\nfi\n"
 
 
 def parse(text: str) -> Look:
@@ -139,6 +143,7 @@ def parse(text: str) -> Look:
         full=_disks(found.get("disk", ())),
         failed=tuple(found.get("failed", ())),
         drift=tuple(differing) if one("drift") in ("0", "2") else None,
+        versions=_versions(_json(found.get("policy", ()))),
     )
 
 
@@ -210,6 +215,11 @@ def _report(value: Mapping[str, Any]) -> Report | None:
         failed=_text(failed, "resource"),
         message=_text(failed, "message"),
     )
+
+
+def _versions(policy: Mapping[str, Any]) -> dict[str, str]:
+    found = policy.get("versions")
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _count(value: Mapping[str, Any], key: str) -> int:

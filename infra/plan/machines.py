@@ -5,8 +5,6 @@ from __future__ import annotations
 from infra.plan.model import Machine
 from infra.spec.models import Cluster, Metal, MetalHost, Profile
 
-NOTE = "physical machines are not reached by infra plan and infra apply: they are listed as the file wants them"
-
 
 def machines(cluster: Cluster) -> tuple[Machine, ...]:
     """Every metal host, in the file's order."""

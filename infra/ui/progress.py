@@ -53,6 +53,9 @@ def line(event: dict[str, Any], command: str) -> str:
 
         text = bake_view.line(event)
         return f"{event.get('profile', 'image')}: {text}" if text else ""
+    if kind == "stage":
+        text = event.get("text", "")
+        return f"{event['stage']}{f': {text}' if text else ''}"
     if hook.get("action") == "read":
         return ""
     if kind == "apply_complete":
@@ -81,6 +84,7 @@ class Board:
         self.done: dict[str, int] = {}
         self.total: dict[str, int] = {}
         self.busy: dict[str, dict[str, float]] = {}
+        self.stages: dict[str, tuple[str, float]] = {}
 
     def __call__(self, region: str, event: dict[str, Any]) -> None:
         kind, hook = event.get("type"), event.get("hook", {})
@@ -88,6 +92,9 @@ class Board:
             busy = self.busy.setdefault(region, {})
             self.done.setdefault(region, 0)
             if hook.get("action") == "read":
+                return
+            if kind == "stage":
+                self.stages[region] = (f"{event['stage']} {event.get('text', '')}".strip(), time.monotonic())
                 return
             if kind in ("apply_start", "refresh_start"):
                 busy[hook["resource"]["addr"]] = time.monotonic()
@@ -102,8 +109,10 @@ class Board:
         verb = "applied" if self.command == "apply" else "looked at"
         moment = time.monotonic()
         with self.lock:
-            found = []
+            found = [(name, f"{text}  {moment - since:.0f} s") for name, (text, since) in sorted(self.stages.items())]
             for region, busy in sorted(self.busy.items()):
+                if region in self.stages:
+                    continue
                 found.append((region, f"{self.done[region]} {verb}"))
                 for address, since in list(busy.items())[:SHOWN]:
                     found.append(("", f"  {title(address)}  {moment - since:.0f} s"))

@@ -1,0 +1,106 @@
+"""The machines' part of ``plan`` and ``apply``: which are looked at, beside Terraform, and how they are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from infra.cli.node_common import Reach
+
+if TYPE_CHECKING:
+    from infra.cli.flow import Options
+    from infra.cloud.planning import RegionSink
+    from infra.cloud.site import Site
+    from infra.errors import Problem
+    from infra.node.model import Node
+    from infra.node.planning import Found
+    from infra.node.ssh import Fleet
+    from infra.orchestration.carrying import Bring
+    from infra.plan.model import Plan
+    from infra.proc import Cancel
+    from infra.spec.load import Loaded
+
+Looked = Callable[[], "Found"]
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """The machines that a plan is about, and a fleet that reaches them."""
+
+    nodes: tuple[Node, ...]
+    fleet: Fleet
+
+
+def reach(ask_sudo: bool, as_json: bool) -> Reach:
+    """Nothing is asked while a plan is made or applied, but the sudo password, before it all, when that is wished."""
+    from infra.ui.console import interactive
+
+    return Reach(ask_sudo=ask_sudo, ask=ask_sudo and interactive() and not as_json)
+
+
+def machines(
+    loaded: Loaded, regions: Sequence[str], only: Sequence[str], how: Reach, cancel: Cancel
+) -> Machines | None:
+    """Those that a plan of these parts covers; None when there are none, and then nothing is imported for them."""
+    cluster = loaded.cluster
+    if not cluster.metal and not cluster.hosts:
+        return None
+    from infra.node import planning
+
+    patterns = planning.covers(cluster, regions, only)
+    if not patterns:
+        return None
+    from infra.cli.node_choose import choose
+
+    chosen = choose(loaded, patterns, replace(how, accepted=()), cancel=cancel)
+    nodes = tuple(node for node in chosen.nodes if planning.covered(cluster, node, regions))
+    return Machines(nodes, chosen.fleet) if nodes else None
+
+
+def begin(loaded: Loaded, options: Options, how: Reach, cancel: Cancel) -> Looked:
+    """Look at the machines in a thread, while Terraform plans; the result waits for it, and raises what it did."""
+    from infra.node.planning import Found, find
+
+    if options.destroy or not options.nodes:
+        return Found
+    pool = ThreadPoolExecutor(1, thread_name_prefix="machines")
+
+    def work() -> Found:
+        found = machines(loaded, options.regions, options.only, how, cancel)
+        return find(loaded, found.nodes, found.fleet) if found else Found()
+
+    future = pool.submit(work)
+    pool.shutdown(wait=False)
+    return future.result
+
+
+def machines_of(site: Site, plan: Plan, how: Reach) -> Machines:
+    """The machines of a saved plan that something is to be done to, as the file has them now."""
+    from infra.cli.node_choose import choose
+
+    names = [step.node for step in plan.nodes]
+    chosen = choose(site.loaded, names, how, cancel=site.cancel)
+    return Machines(tuple(chosen.nodes), chosen.fleet)
+
+
+def moved(site: Site, plan: Plan, there: Machines) -> list[Problem]:
+    """What of the machines is no longer as the plan saw it."""
+    from infra.node import planning
+
+    return planning.moved(plan, planning.find(site.loaded, there.nodes, there.fleet))
+
+
+def bringer(site: Site, plan: Plan, there: Machines, sink: RegionSink | None, allow_os: bool) -> Bring:
+    """What does the machines' steps; what is to be told of them is put to the site's notes."""
+    from infra.node.applying import bringer as made
+    from infra.node.bring import Options as How
+
+    how = How(allow_os=allow_os)
+    return made(site.loaded, plan.nodes, there.nodes, there.fleet, how, sink, site.notes.append)
+
+
+def into(plan: Plan, found: Found) -> Plan:
+    """The plan with what was found."""
+    return replace(plan, nodes=found.steps, settled=found.settled, silent=found.silent)

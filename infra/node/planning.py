@@ -1,0 +1,125 @@
+"""What a plan has to say of running machines: one look at each, side by side, and what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from infra import policy
+from infra.errors import Interrupted, Problem, Refused
+from infra.node import listing
+from infra.node.due import drifted, due
+from infra.node.look import Look, look
+from infra.node.model import Node
+from infra.node.ssh import Connection, Fleet
+from infra.plan.model import NodeStep, Plan, Silent
+from infra.policy.model import Policy
+from infra.spec.load import Loaded
+from infra.spec.models import Cluster
+
+AGAIN = "look at the new plan: infra plan"
+__all__ = ["Found", "covered", "covers", "drifted", "find", "moved", "policies", "refuse_unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """``steps`` in the order of the file; ``settled`` are as it wants them; ``silent`` could not be looked at."""
+
+    steps: tuple[NodeStep, ...] = ()
+    settled: tuple[str, ...] = ()
+    silent: tuple[Silent, ...] = ()
+
+
+def covers(cluster: Cluster, regions: Sequence[str] = (), only: Sequence[str] = ()) -> tuple[str, ...]:
+    """The patterns of the machines that a plan of these parts is about; () for none.
+
+    Metal and hosts are brought up to date where they stand; machines of a pool are replaced by newer ones. Physical
+    machines are in no region: a plan of some regions leaves them out.
+    """
+    found = []
+    for group, metal in cluster.metal.items():
+        if not regions and (not only or f"metal.{group}" in only) and _converged(cluster, metal.profile):
+            found.append(f"group:{group}")
+    for name, host in cluster.hosts.items():
+        here = not regions or set(cluster.host_region(host)) & set(regions)
+        if here and (not only or f"hosts.{name}" in only) and _converged(cluster, host.profile):
+            found.append(f"group:{name}")
+    return tuple(found)
+
+
+def covered(cluster: Cluster, node: Node, regions: Sequence[str]) -> bool:
+    """Whether a machine that those patterns gave is meant: a host and a group of metal may have one name.
+
+    An instance of the embedded AWS is no machine, unless it was given one to stand for.
+    """
+    if node.kind == "metal":
+        return not regions
+    return node.kind == "host" and (not regions or node.region in regions) and not cluster.local
+
+
+def _converged(cluster: Cluster, profile: str) -> bool:
+    """A profile without a run-list, or with an image of the lab's own, is nothing that infra makes of a machine."""
+    found = cluster.profiles.get(profile)
+    return found is not None and bool(found.run_list) and not found.image
+
+
+def policies(loaded: Loaded, nodes: Sequence[Node]) -> dict[str, Policy]:
+    """By profile. Raises PolicyError when one cannot be made."""
+    return {profile: policy.of(loaded, profile) for profile in dict.fromkeys(node.profile for node in nodes)}
+
+
+def find(loaded: Loaded, nodes: Sequence[Node], fleet: Fleet) -> Found:
+    """Look at all of them. One that does not answer hides nothing of the others. Raises PolicyError, Interrupted."""
+    if not nodes:
+        return Found()
+    made = policies(loaded, nodes)
+
+    def one(connection: Connection) -> Look:
+        return look(connection, drift=True, health=False)
+
+    said = fleet.each(nodes, one)
+    steps, settled, silent = [], [], []
+    for node in nodes:
+        seen = said[node.name]
+        if isinstance(seen, Interrupted):
+            raise seen
+        if not isinstance(seen, Look):
+            silent.append(Silent(node.name, listing.reason(seen), seen.problems[0].fix))
+        elif seen.busy:
+            silent.append(Silent(node.name, f"somebody converges it now ({seen.busy})", "plan again when that is done"))
+        elif step := due(node, seen, made[node.profile], at_once(loaded.cluster, node)):
+            steps.append(step)
+        else:
+            settled.append(node.name)
+    return Found(tuple(steps), tuple(settled), tuple(silent))
+
+
+def at_once(cluster: Cluster, node: Node) -> int:
+    """How many machines of its group may be away at a time: people work on a host, so one."""
+    return cluster.metal[node.group].at_a_time() if node.kind == "metal" else 1
+
+
+def moved(plan: Plan, fresh: Found) -> list[Problem]:
+    """What of the machines is no longer as the plan saw it."""
+    problems = []
+    now: Mapping[str, NodeStep] = {step.node: step for step in fresh.steps}
+    why = {silent.node: silent.why for silent in fresh.silent}
+    for step in plan.nodes:
+        found = now.get(step.node)
+        if step.node in why:
+            problems.append(Problem(f"{step.node}: cannot be looked at any more", why=why[step.node], fix=AGAIN))
+        elif found is None:
+            problems.append(Problem(f"{step.node}: is already as wanted", fix=AGAIN))
+        elif found.digest != step.digest:
+            said = f"{step.digest[:12]} → {found.digest[:12]}"
+            problems.append(Problem(f"{step.node}: the policy of {step.profile} changed: {said}", fix=AGAIN))
+        elif found.seen != step.seen:
+            problems.append(Problem(f"{step.node}: was changed by somebody", why="; ".join(found.reasons), fix=AGAIN))
+    return problems
+
+
+def refuse_unknown(names: Sequence[str], nodes: Sequence[Node]) -> None:
+    """Raise Refused when a machine of the plan is not there any more."""
+    gone = sorted(set(names) - {node.name for node in nodes})
+    if gone:
+        raise Refused(f"{', '.join(gone)}: not a machine of this cluster any more", fix=AGAIN)
