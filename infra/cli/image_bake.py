@@ -96,7 +96,7 @@ def _endpoint(loaded: Loaded) -> str | None:
 def _promote(session: Session, loaded: Loaded, result: Result, asked: bool) -> list[str]:
     """The regions in which the profile's pointer was moved: where asked for, and where there was none."""
     from infra.cloud.work import now, who
-    from infra.image import store
+    from infra.image import promoted, store
     from infra.image.ledger import Pointer
 
     cluster, profile = loaded.cluster.cluster, result.policy.profile
@@ -109,6 +109,8 @@ def _promote(session: Session, loaded: Loaded, result: Result, asked: bool) -> l
         new = Pointer(image.region, profile, image.id, image.digest, False, who(), now())
         store.promote(session, cluster, new)
         moved.append(image.region)
+    if moved:
+        promoted.follow(session, loaded.cluster, [(profile, result.policy.digest)], who(), now())
     return moved
 
 

@@ -42,7 +42,7 @@ def promote(profile: str, file: Path, endpoint: str | None, as_json: bool, regio
     """
     from infra.cli.image_common import desk
     from infra.cloud.work import now, who
-    from infra.image import promotion, store
+    from infra.image import promoted, promotion, store
     from infra.image.builder import architecture_of, regions_of
 
     at = desk(file, endpoint, regions, everywhere=True)
@@ -54,9 +54,14 @@ def promote(profile: str, file: Path, endpoint: str | None, as_json: bool, regio
     wish = promotion.Wish(profile, digest, who(), now(), at.find(to, seen) if to else None, machines)
     wanted = at.asked or regions_of(at.loaded.cluster, profile)
     found = promotion.promotions(wish, seen.images, seen.pointers, wanted)
+    chosen = [] if at.asked else [(profile, item.image.digest) for item in found]
+    pulled = promoted.follow(at.session, at.loaded.cluster, chosen, who(), now())  # first: it may refuse
     for item in found:
         if not item.same:
             store.promote(at.session, at.cluster, item.after)
+    if at.asked and at.loaded.cluster.converge.pull:
+        notes.append(f"machines that pull stay at what they are told: infra policy publish {profile} moves them")
+    notes += [f"machines that pull go to {move.after.digest[:12]}" for move in pulled if move.moved]
     if as_json:
         moves = [item.data() for item in found]
         emit({"format": 1, "cluster": at.cluster, "profile": profile, "promotions": moves, "notes": notes})

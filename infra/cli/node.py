@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exec": ("infra.cli.node_exec", "Run a command on many machines at once."),
     "bootstrap": ("infra.cli.node_bring:bootstrap", "Take bare machines to what their profile says."),
     "converge": ("infra.cli.node_bring:converge", "Bring machines to the policy that the file describes."),
+    "reports": ("infra.cli.node_reports", "What machines that pull say of themselves, from S3."),
     "verify": ("infra.cli.node_verify", "Prove that machines are the same, or show what differs."),
 }
 

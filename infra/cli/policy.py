@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.cli import policy_publish
 from infra.cli.common import emit, spec_options
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ Examples:
   infra policy show gpu                    run-list, versions and digest
   infra policy diff gpu@3 gpu              what changed since apply 3
   infra policy build gpu -o gpu.tar        the archive, as machines get it
+  infra policy publish gpu                 let machines that pull fetch it
 """
 SHOW = """\b
 Examples:
@@ -45,6 +47,9 @@ def command() -> None:
 
     The same archive is baked into images and sent to physical machines. docs/policy.md says what is in it.
     """
+
+
+command.add_command(policy_publish.command)
 
 
 @command.command("show", epilog=SHOW, short_help="Run-list, versions, layers and digest.")

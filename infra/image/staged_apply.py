@@ -11,7 +11,7 @@ from infra.cloud.planning import RegionSink, Request
 from infra.cloud.site import Site
 from infra.cloud.work import now, who
 from infra.errors import Problem, StalePlan
-from infra.image import staging, store
+from infra.image import promoted, staging, store
 from infra.image.ledger import SHORT, Image, Pointer
 from infra.image.staging import Staged
 from infra.plan.model import ImageStep, Plan, RegionPlan
@@ -65,6 +65,7 @@ class Images:
         for region, ami in found.items():
             pointer = Pointer(region, step.profile, ami, step.digest, False, who(), now())
             store.promote(self.site.session, self.site.cluster.cluster, pointer)
+        promoted.follow(self.site.session, self.site.cluster, [(step.profile, step.digest)], who(), now())
 
     def region(self, region: RegionPlan) -> RegionPlan:
         """The region's plan with the true ids of the images that it waited for.
