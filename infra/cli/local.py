@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -111,6 +112,39 @@ def env(region: str, as_json: bool) -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
     if folder:
         click.echo(f'export PATH={shlex.quote(folder)}:"$PATH"')
+
+
+@command.command(
+    "nodes",
+    short_help="Let real machines stand in for its instances.",
+    epilog="\b\nExamples:\n  infra local nodes machines.json\n  infra local nodes          what is set"
+    "\n  infra local nodes --clear",
+)
+@click.argument("machines", type=click.Path(path_type=Path), required=False)
+@click.option("--clear", is_flag=True, help="Its instances are only records again.")
+@json_option
+def nodes(machines: Path | None, clear: bool, as_json: bool) -> None:
+    """Let real machines stand in for instances of the embedded AWS, which starts none itself.
+
+    MACHINES is a JSON file: {"dev-1": {"address": "192.0.2.7", "host_key": "ssh-ed25519 AAAA..."}, "gpu": [...]}, with
+    the name of a host's machine, or a pool's and its machines in order. The embedded AWS then gives that address as the
+    instance's, and that key on its console. They are logged in to as every instance is: the account ubuntu, port 22.
+    """
+    from infra import files
+    from infra.local import nodes as seats
+
+    if clear:
+        seats.clear()
+    if machines is not None:
+        seats.write(seats.parse(files.read_json(machines), str(machines)))
+    found = seats.read()
+    if as_json:
+        emit({"machines": seats.data(found)})
+        return
+    for name, stand_ins in found.items():
+        click.echo(f"{name}: {', '.join(seat.address for seat in stand_ins)}")
+    if not found:
+        click.echo("No machine stands in for an instance.")
 
 
 BUILD_HOST_EXAMPLE = """\b

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.errors import FileError, LocalError
+from infra.local import places
 from infra.local import record as records
 from infra.local.endpoint import shield
 from infra.local.engine import MISSING_FIX
@@ -142,6 +143,8 @@ def server_environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOTO_", "BOTO"))}
     kept.update(shield(), MOTO_DISABLE_GLOBAL_CORS="true", MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION="true")
     kept["MOTO_ENABLE_KEYPAIR_VALIDATION"] = "true"
+    if kept.get("INFRA_LOCAL_DIR"):
+        kept["INFRA_LOCAL_DIR"] = str(places.state())  # it may be relative, and the server works in another folder
     here = Path(__file__).resolve().parents[2]
     if here.name not in ("site-packages", "dist-packages"):  # a checkout may be on sys.path by a relative name only
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [kept.get("PYTHONPATH", ""), str(here)]))

@@ -24,6 +24,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "moto_ec2_launch",
         "moto_ec2_interfaces",
         "moto_ec2_endpoints",
+        "moto_ec2_nodes",
     ),
     "iam": ("moto_iam",),
     "efs": ("moto_efs",),
