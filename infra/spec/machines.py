@@ -10,6 +10,7 @@ from infra.spec.form import Model
 from infra.spec.names import LIMIT, expand
 from infra.spec.scalars import (
     Cidr,
+    Fact,
     Gigabytes,
     HostName,
     ImageId,
@@ -44,6 +45,13 @@ class Docker(Model):
     version: Version = Field("28", description="of Docker Engine")
 
 
+class MayDiffer(Model):
+    """What need not be the same on all machines of a profile, beside what ships as allowed."""
+
+    what: Fact = Field(description="as infra node verify names it; `*` stands for anything: `sysctl:net.core.*`")
+    why: str = Field(min_length=8, description="the reason, which the report shows")
+
+
 class Profile(Model):
     """What a machine is. Baked into an AMI for the cloud, pushed over SSH to metal."""
 
@@ -55,6 +63,7 @@ class Profile(Model):
         {}, description="attributes for the cookbooks, as Chef knows them"
     )
     image: ImageId | None = Field(None, description="an AMI to use as it is")
+    may_differ: list[MayDiffer] = Field([], description="what infra node verify lets its machines have differently")
 
     @model_validator(mode="before")
     @classmethod

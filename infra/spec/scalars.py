@@ -37,6 +37,18 @@ def _network_error(value: str) -> str:
         return "a network is written as an address and a prefix, such as 10.40.0.0/14"
 
 
+def _fact(value: str) -> str:
+    """A name of facts, ``section:key``, that does not stand for a whole section."""
+    section, colon, key = value.partition(":")
+    plain = key.partition("*")[0].removeprefix("/etc/").removeprefix("/usr/local/")
+    if not colon or not re.fullmatch(r"[a-z-]+", section) or not key or ("*" in key and len(plain) < 3):
+        raise ValueError(
+            "it is a name as infra node verify shows it, such as sysctl:net.core.* or package:htop:amd64; "
+            "a whole section (package:*) may not differ"
+        )
+    return value
+
+
 _UNITS = {"": 1, "GB": 1, "GIB": 1, "G": 1, "TB": 1000, "TIB": 1024, "T": 1000}
 
 
@@ -125,6 +137,7 @@ ReservationId = Annotated[
 ]
 # 24 and 32 keep every name made of them within what AWS allows: an IAM role's 64, a load balancer's 32.
 ClusterName = Annotated[str, _pattern(_NAME, _NAME_WORDS, 24)]
+Fact = Annotated[str, AfterValidator(_fact)]
 Share = Annotated[
     str,
     BeforeValidator(_text, json_schema_input_type=str | int),
