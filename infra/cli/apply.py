@@ -128,7 +128,7 @@ def _done(plan: Plan, as_json: bool, today: Loaded) -> int:
         for silent in plan.silent:
             click.echo(f"not looked at: {silent.node}: {silent.why}")
     else:
-        click.echo("\nDone. Next: infra status")
+        click.echo(f"\nDone. Next: infra {'status' if today.cluster.aws else 'node list'}")
     if plan.as_of and plan.spec != today.digest and not as_json:
         click.echo(f"{today.path.name} says something else than what is there now; to take the old text:")
         click.echo(f"  infra log {plan.as_of} --spec > {today.path.name}")

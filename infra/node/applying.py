@@ -36,8 +36,6 @@ def bringer(
         node = named[step.node]
         with contextlib.closing(fleet.connect(node)) as connection:
             done = bring(connection, wants.of(node), options, sink or silent)
-        for warning in done.warnings:
-            note(f"{step.node}: {warning.what}")
         if done.drift_left:
             note(
                 f"{step.node}: converged, and still not as it was: {'; '.join(planning.drifted(done.drift_left))} "

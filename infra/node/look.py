@@ -18,6 +18,7 @@ DEADLINE = 60.0
 DRIFT_DEADLINE = 240.0
 FULL = 90  # per cent of a disk
 BASELINE = "/var/lib/infra/manifest.tsv"
+JOB = "/var/lib/infra/job/job"
 POLICY = "/var/lib/infra/policy/current/policy.json"
 
 
@@ -71,6 +72,8 @@ class Look:
     drift: tuple[str, ...] | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the policy that is in place, with ``drift``."""
+    job: Mapping[str, str] = field(default_factory=dict)
+    """The job that was last begun there, with ``drift``: ``who``, ``since``, ``digest``, ``mode``."""
 
     @property
     def gpu_words(self) -> str:
@@ -102,8 +105,8 @@ def _drift_script() -> str:
     from infra import assets
 
     manifest = (assets.root("chef") / "bin" / "manifest").read_text(encoding="utf-8")
-    policy = f"lines policy {POLICY}"
-    return f"\n{policy}\nif [ -r {BASELINE} ]; then (\nset -- --against {BASELINE}\n{manifest}\n)\nsay drift $?\nfi\n"
+    more = f"lines policy {POLICY}\nlines job {JOB}"
+    return f"\n{more}\nif [ -r {BASELINE} ]; then (\nset -- --against {BASELINE}\n{manifest}\n)\nsay drift $?\nfi\n"
 
 
 def parse(text: str) -> Look:
@@ -144,6 +147,7 @@ def parse(text: str) -> Look:
         failed=tuple(found.get("failed", ())),
         drift=tuple(differing) if one("drift") in ("0", "2") else None,
         versions=_versions(_json(found.get("policy", ()))),
+        job=dict(line.split(" ", 1) for line in found.get("job", ()) if " " in line),
     )
 
 

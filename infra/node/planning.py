@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra import policy
+from infra.cloud.work import who
 from infra.errors import Interrupted, Problem, Refused
 from infra.node import listing
 from infra.node.due import drifted, due
@@ -54,7 +55,16 @@ def covered(cluster: Cluster, node: Node, regions: Sequence[str]) -> bool:
     """
     if node.kind == "metal":
         return not regions
-    return node.kind == "host" and (not regions or node.region in regions) and not cluster.local
+    if node.kind != "host" or (regions and node.region not in regions):
+        return False
+    return not cluster.local or node.address in _seats()
+
+
+def _seats() -> set[str]:
+    """The addresses of the machines that stand in for instances of the embedded AWS."""
+    from infra.local import nodes
+
+    return {seat.address for found in nodes.read().values() for seat in found}
 
 
 def _converged(cluster: Cluster, profile: str) -> bool:
@@ -85,13 +95,19 @@ def find(loaded: Loaded, nodes: Sequence[Node], fleet: Fleet) -> Found:
             raise seen
         if not isinstance(seen, Look):
             silent.append(Silent(node.name, listing.reason(seen), seen.problems[0].fix))
-        elif seen.busy:
+        elif seen.busy and not _ours(seen, made[node.profile]):
             silent.append(Silent(node.name, f"somebody converges it now ({seen.busy})", "plan again when that is done"))
         elif step := due(node, seen, made[node.profile], at_once(loaded.cluster, node)):
             steps.append(step)
         else:
             settled.append(node.name)
     return Found(tuple(steps), tuple(settled), tuple(silent))
+
+
+def _ours(seen: Look, wanted: Policy) -> bool:
+    """Whether what converges it now is what an apply of ours began there: the next one goes on with it."""
+    job = seen.job
+    return (job.get("who"), job.get("digest"), job.get("mode")) == (who(), wanted.digest, "converge")
 
 
 def at_once(cluster: Cluster, node: Node) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,11 @@ def every(cluster: str, found: Sequence[Record]) -> None:
         out.print(f"[bold]{cluster}[/]: nothing was applied yet. Next: infra plan")
         return
     table = Table(title=cluster, title_justify="left", title_style="bold", expand=False, box=None)
-    for name in ("N", "when", "took", "who", "command", "result", "in each region"):
+    for name in ("N", "when", "took", "who", "command", "result", "what"):
         table.add_column(name, overflow="fold", justify="right" if name in ("N", "took") else "left")
     for record in found:
-        regions = "; ".join(f"{name} {said(facts)}" for name, facts in record.regions.items())
+        parts = [f"{name} {said(facts)}" for name, facts in record.regions.items()]
+        regions = "; ".join([*parts, *machines(record.nodes)])
         table.add_row(
             str(record.number),
             moment(record.started),
@@ -63,6 +65,8 @@ def one(record: Record) -> None:
     for name, region in record.regions.items():
         status = str(region.get("status", ""))
         out.print(f"  {name:13}{status}{'' if said(region) == status else f': {said(region)}'}", markup=False)
+    for name, node in record.nodes.items():
+        out.print(f"  {name:13}{node.get('action', '')}: {node.get('status', '')}{_brought(node)}", markup=False)
     for problem in record.errors:
         where = f"{problem.get('where')}: " if problem.get("where") else ""
         out.print(f"[red]{escape(problem.get('level', 'error'))}[/]: {escape(where + problem.get('what', ''))}")
@@ -86,6 +90,19 @@ def said(facts: Mapping[str, Any]) -> str:
     if counts:
         return " ".join(counts)
     return "nothing to do" if facts.get("status") == "done" else str(facts.get("status", ""))
+
+
+def machines(nodes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """``3 machines done``, by status."""
+    counts = Counter(str(facts.get("status", "")) for facts in nodes.values())
+    return [f"{count} machine{'s' if count > 1 else ''} {status}" for status, count in counts.items()]
+
+
+def _brought(node: Mapping[str, Any]) -> str:
+    if node.get("status") != "done":
+        return ""
+    restarted = ", restarted" if node.get("rebooted") else ""
+    return f", {node.get('updated', 0)} resources changed{restarted}, in {node.get('seconds', 0)} s"
 
 
 def moment(text: str) -> str:

@@ -155,7 +155,9 @@ def _summary(plan: Plan) -> None:
     before, after = total(item.before for item in plan.regions), total(item.after for item in plan.regions)
     steps = [f"{name} to {action}" for action in ("bake", "promote") if (name := _named(plan, action))]
     nodes = [
-        f"{number} machines to {action}" for action in ("bootstrap", "converge") if (number := _nodes_to(plan, action))
+        f"{number} machine{'s' if number > 1 else ''} to {action}"
+        for action in ("bootstrap", "converge")
+        if (number := _nodes_to(plan, action))
     ]
     what = ", ".join([*steps, *counts(plan.count), *nodes]) or (
         "no changes" if plan.regions or plan.settled else f"{len(plan.machines)} physical machines, no cloud"
