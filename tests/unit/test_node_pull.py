@@ -88,7 +88,7 @@ class Machine:
         home = self.root / "var/lib/infra/policy" / digest
         home.mkdir()
         subprocess.run(["tar", "-x", "-C", home], input=first, check=True)
-        node = {"profile": "gpu", "digest": digest, "layers": {}, "converged": "", "origin": "image"}
+        node = {"profile": "gpu", "digest": digest, "layers": {}, "converged": "2026", "origin": "image"}
         self.write("var/lib/infra/node.json", json.dumps(node))
         self.write("var/lib/infra/report.json", f'{{\n  "status": "converged",\n  "digest": "{digest}"\n}}\n')
         self.publish(first)
@@ -207,6 +207,7 @@ def test_a_converge_that_fails_is_reported_and_tried_less_and_less_often(machine
     assert (report["status"], report["exit"], report["digest"], report["wanted"]) == ("failed", 1, first, second)
     assert (report["resource"], report["message"]) == ("apt_package[x]", 'no "x"\nat all')
     assert machine.node["digest"] == first and machine.did == ["converge --wait 0"]
+    assert machine.node["converged"] == ""  # nobody may take it for what it was
 
     failures = machine.root / "var/lib/infra/pull/failures"
     again = machine.pull(code=1)  # too early
@@ -337,6 +338,14 @@ def test_one_at_a_time(machine: Machine) -> None:
     machine.publish(archive("second"))
     machine.write("exit", "75")
     assert machine.pull(code=75)["status"] == "busy"
+    job = machine.root / "var/lib/infra/job"
+    job.mkdir()
+    (job / "job").write_text(f"id 1\nboot {Path('/proc/sys/kernel/random/boot_id').read_text()}")
+    (job / "pid").write_text(f"{os.getpid()} 1\n")
+    machine.write("exit", "0")
+    assert machine.pull(code=75)["status"] == "busy" and machine.did == []  # an operator's, at its smoke test
+    (job / "rc").write_text("record 0\n")
+    assert machine.pull()["status"] == "converged"
 
 
 def test_not_before_the_machine_was_brought_up_and_not_without_being_told(machine: Machine) -> None:
