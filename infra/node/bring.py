@@ -33,6 +33,7 @@ from infra.spec.models import Gpus, Profile
 Sink = Callable[[str, dict[str, Any]], None]
 State = Literal["nothing", "converged", "would", "reboot"]
 REBOOT = (35, 37)
+ALLOW_OS = "INFRA_ALLOW_OS"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Options:
     drain: bool = True
     force: bool = False
     check_drift: bool = True
-    allow_os: bool = False
+    allow_os: bool = field(default_factory=lambda: bool(os.environ.get(ALLOW_OS)))
     patience: float = 300
     deadline: int = 7200
     reboot_deadline: float = 900

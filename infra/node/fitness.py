@@ -71,8 +71,10 @@ def _system(facts: Facts, findings: _Findings) -> None:
     if f"{facts.os_id} {facts.os_version}" != wanted:
         seen = facts.os_name or f"{facts.os_id} {facts.os_version}".strip() or "something unknown"
         what, why = f"runs {seen}", f"its profile {wish.profile_name} is for {wanted.capitalize()}"
-        if wish.allow_os and facts.os_id in ("ubuntu", "debian"):
-            findings.warn("os", what, f"{why}; allowed by --allow-os, and not tried by anybody")
+        if (wish.allow_os or facts.node) and facts.os_id in ("ubuntu", "debian"):
+            findings.warn(
+                "os", what, f"{why}; allowed by {'--allow-os' if wish.allow_os else 'whoever brought it first'}"
+            )
         elif facts.os_id in ("ubuntu", "debian"):
             fix = f"install {wanted.capitalize()} there, or correct profiles.{wish.profile_name}.os; to try it all the "
             findings.stop("os", what, why, f"{fix}same: --allow-os")

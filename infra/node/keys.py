@@ -59,7 +59,7 @@ def place(connection: Connection, fleet: Fleet) -> bool:
         )
     connection.run(SCRIPT, key, root=False, deadline=DEADLINE)
     only_keys = Auth(identities=auth.identities, agent=auth.agent, usual=auth.usual, config=auth.config, sudo=auth.sudo)
-    again = Fleet(fleet.pins, only_keys, nodes=tuple(fleet.nodes.values()), cancel=fleet.cancel)
+    again = fleet.using(only_keys)
     try:
         again.connect(node).close()
     except LoginRefused as error:

@@ -83,7 +83,8 @@ class Look:
     def settled(self, digest: str) -> bool:
         """Whether the node is at that policy, wholly: nothing in hand, nothing failed, no reboot to come."""
         done = self.report is None or (self.report.status == "converged" and self.report.digest in ("", digest))
-        return self.digest == self.current == digest and done and not self.reboot_pending and not self.busy
+        at_it = self.digest == self.current == digest and bool(self.converged)
+        return at_it and done and not self.reboot_pending and not self.busy
 
 
 def look(connection: Connection, *, drift: bool = False, health: bool = True) -> Look:

@@ -2,12 +2,12 @@
 nothing. It sits at the boundary where `chef/bin/converge` calls the client, and nowhere else.
 
 Each call is recorded on the machine in /var/lib/standin/calls (a line each: what it was called with), and what it does
-is what a test told it through /etc/standin, a file of shell that it reads:
+is what a test told it through /var/lib/standin/told, a file of shell that it reads:
 
     resources="package[a] file[/b]"   names of resources that it says it changed (left out: one, the first time only)
     sleep=20                          so long it works, saying a line a second
     fail="package[nvidia]"            it fails at that resource, with its last lines on the way
-    code=37                           what it ends with; once=1: only the first time
+    code=37                           what it ends with; once=1: code and fail are for the first time only
     hook="touch /tmp/x"               run in the middle of it
 """
 
@@ -23,7 +23,7 @@ from tests.bed.machine import Machine
 VERSION = "18.5.0-1"
 CALLS = "/var/lib/standin/calls"
 SCRIPT = r"""#!/bin/sh
-# STAND-IN: it converges nothing; it records how it was called and does what /etc/standin says.
+# STAND-IN: it converges nothing; it records how it was called and does what it was told.
 set -u
 why=false config='' json=''
 mkdir -p /var/lib/standin
@@ -38,7 +38,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 resources='' sleep=0 fail='' code=0 once='' hook='' loud=''
-[ ! -f /etc/standin ] || . /etc/standin
+[ ! -f /var/lib/standin/told ] || . /var/lib/standin/told
 [ -r "$json" ] || exit 43
 # The folder that report.rb of the real client would be given.
 work=$(sed -n 's/.*Infra::Report.new("\(.*\)").*/\1/p' "$config")
@@ -52,8 +52,8 @@ for second in $(seq 1 "$sleep"); do
     sleep 1
 done
 [ -z "$hook" ] || sh -c "$hook"
-if [ -n "$once" ] && [ -e /var/lib/standin/once ]; then code=0; fi
-: >/var/lib/standin/once
+if [ -n "$once" ] && [ -e /var/lib/standin/once ]; then code=0 fail=''; fi
+[ -z "$once" ] || : >/var/lib/standin/once
 list=
 count=0
 for name in $resources; do
@@ -95,7 +95,8 @@ class StandIn:
 
     def told(self, machine: Machine, text: str = "") -> None:
         """What it is to do on that machine from now on."""
-        machine.put(text + "\n", "/etc/standin")
+        machine.run("rm -f /var/lib/standin/once")
+        machine.put(text + "\n", "/var/lib/standin/told")
 
     def calls(self, machine: Machine) -> list[str]:
         """How it was called there so far."""

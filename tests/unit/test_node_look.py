@@ -77,6 +77,7 @@ def test_no_drift_is_not_no_answer(code: str, wanted: tuple[str, ...] | None) ->
 WELL = Look(
     digest=DIGEST,
     current=DIGEST,
+    converged="2026-11-22T07:00:00Z",
     report=Report("converged", digest=DIGEST),
     gpus=("10de:1b00",) * 2,
     driver="580.1",
@@ -110,6 +111,7 @@ def test_settled() -> None:
     assert replace(WELL, report=None).settled(DIGEST), "an image's first start has no report"
     for other in (
         replace(WELL, current=""),
+        replace(WELL, converged=""),
         replace(WELL, report=Report("failed", digest=DIGEST)),
         replace(WELL, report=Report("converged", digest="0" * 64)),
         replace(WELL, reboot_pending=True),

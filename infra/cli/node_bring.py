@@ -1,0 +1,275 @@
+"""``infra node bootstrap`` and ``infra node converge``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from infra.cli.common import emit, spec_options
+from infra.cli.node_common import Reach, reach_options
+
+if TYPE_CHECKING:
+    from infra.cli.node_choose import Chosen
+    from infra.errors import InfraError
+    from infra.node.bring import Brought, Options, Wants
+    from infra.ui.bring_view import Reporter
+
+    Results = dict[str, Brought | InfraError]
+
+BOOTSTRAP = """\b
+Examples:
+  infra node bootstrap titan-01               from Ubuntu with an account that may sudo, to what the AMI is
+  infra node bootstrap 'titan-[01-08]' --parallel 8
+  infra node bootstrap group:titan --ask-sudo --details
+  infra node bootstrap titan-01 --client-package cinc.deb --client-sha256 3f9a…    without the internet
+Run it again after whatever happened: it goes on where it stopped.
+"""
+CONVERGE = """\b
+Examples:
+  infra node converge titan-01 --why-run      what would change there
+  infra node converge profile:gpu             a canary first, then max_unavailable of each group at a time
+  infra node converge all --max-unavailable 25% --no-reboot
+"""
+
+
+def _how(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that both have."""
+    for option in reversed(
+        (
+            click.option("--no-reboot", is_flag=True, help="Stop where a restart is needed, and say so."),
+            click.option("--no-drain", is_flag=True, help="Do not drain Kubernetes nodes first."),
+            click.option(
+                "--allow-os",
+                is_flag=True,
+                envvar="INFRA_ALLOW_OS",
+                help="Try another Ubuntu or Debian than the profile's.",
+            ),
+            click.option(
+                "--wait",
+                "patience",
+                type=click.IntRange(0, 3600),
+                default=300,
+                show_default=True,
+                metavar="SECONDS",
+                help="Wait so long for another package manager to end.",
+            ),
+            click.option(
+                "--client-package",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="Install this client; default: what chef: in the file says.",
+            ),
+            click.option("--client-sha256", default="", metavar="HEX", help="Its sha256."),
+            click.option("--details", is_flag=True, help="Show every line of the converges."),
+            click.option("--yes", is_flag=True, help="Do not ask; for scripts."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+@click.command("bootstrap", epilog=BOOTSTRAP, short_help="Take bare machines to what their profile says.")
+@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
+@spec_options
+@reach_options
+@_how
+def bootstrap(
+    patterns: tuple[str, ...],
+    file: Path,
+    endpoint: str | None,
+    as_json: bool,
+    reach: Reach,
+    no_reboot: bool,
+    no_drain: bool,
+    allow_os: bool,
+    patience: int,
+    client_package: Path | None,
+    client_sha256: str,
+    details: bool,
+    yes: bool,
+) -> int:
+    """Take the machines that the PATTERNs stand for to what their profile says, restarting them where it must be.
+
+    One that failed never stops the others. Exit code 0: all are there; 1: some are not.
+    """
+    from infra.node.bring import Options, bring
+
+    options = Options(reboot=not no_reboot, drain=not no_drain, allow_os=allow_os, patience=patience, check_drift=False)
+
+    def work(chosen: Chosen, wants: Wants, show: Reporter) -> Results:
+        return chosen.fleet.each(
+            chosen.nodes, lambda link: bring(link, wants.of(link.node), options, show.sink), show.done
+        )
+
+    client = (client_package, client_sha256)
+    return _run(file, endpoint, patterns, reach, client, work, as_json=as_json, details=details, yes=yes)
+
+
+@click.command("converge", epilog=CONVERGE, short_help="Bring machines to the policy that the file describes.")
+@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
+@spec_options
+@reach_options
+@_how
+@click.option("--why-run", is_flag=True, help="Change nothing; show what would change.")
+@click.option("--force", is_flag=True, help="Converge also what is at its policy, and as it was left.")
+@click.option(
+    "--max-unavailable",
+    "share",
+    default="",
+    metavar="N|N%",
+    help="So many of a group at a time; default: metal.*.max_unavailable, else 1.",
+)
+def converge(
+    patterns: tuple[str, ...],
+    file: Path,
+    endpoint: str | None,
+    as_json: bool,
+    reach: Reach,
+    no_reboot: bool,
+    no_drain: bool,
+    allow_os: bool,
+    patience: int,
+    client_package: Path | None,
+    client_sha256: str,
+    details: bool,
+    yes: bool,
+    why_run: bool,
+    force: bool,
+    share: str,
+) -> int:
+    """Bring the machines that the PATTERNs stand for to the policy that the file describes now.
+
+    One machine of each profile goes first; when it fails, the others of its profile are left as they are. Exit code 0:
+    all are there; 1: some are not.
+    """
+    from infra.node.bring import Options
+
+    options = Options(
+        why_run=why_run,
+        reboot=not no_reboot,
+        drain=not no_drain,
+        force=force,
+        allow_os=allow_os,
+        patience=patience,
+    )
+    _check_share(share)
+
+    def work(chosen: Chosen, wants: Wants, show: Reporter) -> Results:
+        return _rolled(chosen, wants, options, show, share)
+
+    client = (client_package, client_sha256)
+    return _run(file, endpoint, patterns, reach, client, work, as_json=as_json, details=details, yes=yes or why_run)
+
+
+def _check_share(share: str) -> None:
+    import re
+
+    from infra.errors import UsageError
+
+    if share and not re.fullmatch(r"[1-9][0-9]{0,3}|[1-9][0-9]?%|100%", share):
+        raise UsageError(
+            f"{share!r} is neither a number of machines nor a part of them",
+            where=f"--max-unavailable {share}",
+            fix="write: --max-unavailable 2, or --max-unavailable 25%",
+        )
+
+
+def _rolled(chosen: Chosen, wants: Wants, options: Options, show: Reporter, share: str) -> Results:
+    from contextlib import closing
+
+    from infra.node.bring import bring
+    from infra.node.model import Node
+    from infra.node.rolling import limits, roll
+
+    def one(node: Node) -> Brought:
+        with closing(chosen.fleet.connect(node)) as link:
+            return bring(link, wants.of(node), options, show.sink)
+
+    if options.why_run:
+        return chosen.fleet.each(
+            chosen.nodes, lambda link: bring(link, wants.of(link.node), options, show.sink), show.done
+        )
+    return roll(
+        chosen.nodes,
+        one,
+        max_unavailable=limits(chosen.loaded.cluster, chosen.nodes, share),
+        parallel=chosen.fleet.parallel,
+        done=show.done,
+    )
+
+
+def _run(
+    file: Path,
+    endpoint: str | None,
+    patterns: Sequence[str],
+    reach: Reach,
+    client: tuple[Path | None, str],
+    work: Callable[[Chosen, Wants, Reporter], Results],
+    *,
+    as_json: bool,
+    details: bool,
+    yes: bool,
+) -> int:
+    from infra import proc
+    from infra.cli.node_choose import choose
+    from infra.errors import InfraError
+    from infra.node.bring import Wants
+    from infra.spec.load import read
+    from infra.ui import bring_view
+
+    loaded, _ = read(file, endpoint)
+    cancel = proc.Cancel()
+    room: list[Reporter] = []
+    chosen = choose(
+        loaded, patterns, reach, cancel=cancel, aside=lambda: room[0].aside() if room else bring_view.nowhere()
+    )
+    wants = Wants(loaded, *client)
+    for node in chosen.nodes:
+        wants.of(node)  # a profile that does not resolve is said before anything is reached
+    _asked(len(chosen.nodes), reach, yes)
+    with (
+        bring_view.reporter(chosen.nodes, as_json, details) as show,
+        proc.on_ctrl_c(cancel, lambda text: click.echo(text, err=True)),
+    ):
+        room.append(show)
+        results = work(chosen, wants, show)
+    bad = [result for result in results.values() if isinstance(result, InfraError)]
+    if as_json:
+        emit({"nodes": {name: _data(result) for name, result in results.items()}, "failed": len(bad)})
+    else:
+        _show(results)
+    return 1 if bad else 0
+
+
+def _asked(count: int, reach: Reach, yes: bool) -> None:
+    """Many machines at a terminal are worth a question."""
+    if count > 1 and reach.ask and not yes:
+        click.confirm(f"{count} machines: go on", default=True, abort=True, err=True)
+
+
+def _data(result: Brought | InfraError) -> dict[str, Any]:
+    from infra.errors import InfraError
+
+    if isinstance(result, InfraError):
+        return {"error": {"kind": result.kind, "problems": [problem.data() for problem in result.problems]}}
+    return {"result": result.data()}
+
+
+def _show(results: Results) -> None:
+    from infra.errors import InfraError
+    from infra.ui import bring_view
+
+    for problem in bring_view.warnings(results):
+        click.echo(problem.text(), err=True)
+    for result in results.values():
+        if not isinstance(result, InfraError) and result.state == "would" and result.changed:
+            click.echo(bring_view.would(result))
+    if failed := bring_view.failures(results):
+        click.echo(failed, err=True)
+    if len(results) > 1:
+        click.echo(bring_view.summary(results))
+    if next_one := bring_view.next_command(results):
+        click.echo(next_one)
