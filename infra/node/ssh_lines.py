@@ -69,9 +69,8 @@ class Lines:
             except ssh_link.HungUp:
                 self.check()
                 time.sleep(0.3 * 2**attempt * (1 + random.random()))
-            except ssh_link.OtherTypes as error:
-                shown = ssh_link.shown_instead(node, self._sock(node, limit, via))
-                raise trust.changed(node, self.judge.known(node), shown) from error
+            except ssh_link.OtherTypes:
+                self.judge.judge(node, *ssh_link.shown_instead(node, self._sock(node, limit, via)))
             except NodeUnreachable:
                 self.check()
                 raise

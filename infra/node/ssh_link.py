@@ -178,12 +178,12 @@ def _start(transport: Transport, node: Node, limit: float) -> None:
     raise unreachable(node, f"the key exchange failed ({cause or 'it hung up'})") from cause
 
 
-def shown_instead(node: Node, sock: Any) -> str:
-    """The key that it shows to whoever asks for any type; only to be told to the user."""
+def shown_instead(node: Node, sock: Any) -> tuple[str, bytes]:
+    """The key (type and blob) that it shows to whoever asks for any type, to be told to the user."""
     transport = Transport(sock, PLAIN)
     try:
         _start(transport, node, GREET)
-        return trust.text(transport.shown()[1])
+        return transport.shown()
     finally:
         transport.end()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -83,11 +83,13 @@ class Keys:
         for path in files:
             if (loaded := self._load(path)) and fresh(loaded):
                 yield loaded
-        for path in files:
-            if self._load(path) is None and _public(path) not in offered and self.auth.ask:
-                loaded = self._load(path, ask=True)
-                if fresh(loaded) and loaded is not None:
-                    yield loaded
+        for path in self.locked(files) if self.auth.ask else ():
+            if _public(path) not in offered and (loaded := self._load(path, ask=True)) and fresh(loaded):
+                yield loaded
+
+    def locked(self, files: Iterable[Path]) -> list[Path]:
+        """Those with a passphrase that was not asked for yet."""
+        return [path for path in files if self._files.get(path, ...) is None]
 
     def _agents(self) -> list[Candidate]:
         if not self.auth.agent:
@@ -159,7 +161,7 @@ def log_in(transport: Any, node: Node, keys: Keys, more: Sequence[Path], only: b
         _attempt(transport.auth_password, node.user, password)
         if transport.is_authenticated():
             return "password"
-    raise _refused(node, tried, transport.farewell)
+    raise _refused(node, tried, transport.farewell, keys.locked(keys._files))
 
 
 def _attempt(attempt: Callable[[str, Any], list[str]], user: str, proof: Any) -> list[str]:
@@ -172,11 +174,14 @@ def _attempt(attempt: Callable[[str, Any], list[str]], user: str, proof: Any) ->
         return []
 
 
-def _refused(node: Node, tried: Sequence[str], farewell: str = "") -> LoginRefused:
+def _refused(node: Node, tried: Sequence[str], farewell: str = "", locked: Sequence[Path] = ()) -> LoginRefused:
     why = f"refused: {', '.join(tried)}" if tried else "there was no key, agent or password to try"
+    if locked:
+        why += f"; not tried, because of its passphrase: {', '.join(str(path) for path in locked)}"
+    fix = f"put your public key into ~{node.user}/.ssh/authorized_keys there, or name the right key with --identity"
     return LoginRefused(
         f"{node.name} does not let {node.user} in",
         where=node.where or node.login,
         why=f"{node.login}: {why}" + (f" ({farewell})" if farewell else ""),
-        fix=f"put your public key into ~{node.user}/.ssh/authorized_keys there, or name the right key with --identity",
+        fix=f"give the passphrase to your agent: ssh-add {locked[0]}; or {fix}" if locked else fix,
     )
