@@ -1,7 +1,7 @@
 """What may differ between machines that are the same: a declared list, each entry with its reason. Pure.
 
-The list is ``infra/data/may_differ.json``; a lab adds its own in cluster.yaml (``profiles.NAME.may_differ``). An entry is
-as narrow as its reason: by name, by the values it may have, and by the fact that must differ for it to differ.
+The list is ``infra/data/may_differ.json``; a lab adds its own in cluster.yaml (``profiles.NAME.may_differ``). An entry
+is as narrow as its reason: by name, by the values it may have, and by the fact that must differ for it to differ.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ class Entry:
     """``what`` are names of facts, ``*`` for anything; ``but`` are those of them that it does not cover.
 
     ``values``: a pattern that every value must fit, and none may be missing. ``only`` "presence": there or not there,
-    but one value where it is; "contents": of files, not their mode and owner. ``depends``: machines that agree in all these facts must agree here too. ``unique``: it
-    not only may differ but must: two machines with one value are clones. ``time``: it may change on one machine, too.
+    but one value where it is; "contents": of files, not their mode and owner. ``depends``: machines that agree in all
+    these facts must agree here too. ``unique``: it not only may differ but must: two machines with one value are
+    clones. ``time``: it may change on one machine, too.
     """
 
     what: tuple[str, ...]

@@ -1,7 +1,8 @@
 """What a machine is, as ``chef/bin/manifest`` prints it there. Pure.
 
-A line a fact: section, key, value, with tabs between. Here a fact's name is ``section:key``, as ``sysctl:vm.swappiness``
-or ``package:bash:amd64``. Names and values stay as they came, in ASCII with escapes; ``readable`` is for people.
+A line a fact: section, key, value, with tabs between. Here a fact's name is ``section:key``:
+``sysctl:vm.swappiness``, ``package:bash:amd64``. Names and values stay as they came, in ASCII with escapes;
+``readable`` is for people.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _meaning(said: str) -> str:
 
 
 def save(signed: Signed, folder: Path, name: str) -> Path:
-    """Keep it so that anybody can check it later, with this program or with ssh-keygen alone; the file of the message."""
+    """Keep it so that anybody can check it later, also with ssh-keygen alone; the path of the message's file."""
     from infra import files
 
     path = folder / f"{name}.manifest"
