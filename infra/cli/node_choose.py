@@ -58,6 +58,9 @@ def choose(
     pins = Pins.of(Work.of(loaded.cluster, loaded.path).folder)
     doors = [node for node in found.jumps(picked) if node not in picked]
     keyed = cloud.vouched(loaded, [*picked, *doors], lambda node: bool(pins.pinned(node)))
+    for node in keyed:
+        for key in node.host_keys if node.instance else ():
+            pins.pin(node, key)  # the console's text is kept for some time only, and each look at it is a call
     made = fleet(loaded, keyed, reach, cancel=cancel, aside=aside)
     return Chosen(loaded, found, keyed[: len(picked)], made)
 

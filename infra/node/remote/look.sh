@@ -37,6 +37,7 @@ say current "$link"
 tab='	'
 if [ -r "$state/report.json" ]; then
     sed -e '/^  "updated": \[$/,/^  \],\{0,1\}$/d' -e "s/^/report$tab/" "$state/report.json"
+    echo # its last line may lack its end
 fi
 
 if [ -f "$state/manifest.tsv" ]; then say baseline yes; else say baseline no; fi
