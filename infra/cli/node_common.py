@@ -132,4 +132,5 @@ def fleet(
         cancel=cancel,
         confirm=confirm if reach.ask else None,
         accepted=reach.accepted,
+        authorities=loaded.cluster.access.ssh_ca,
     )

@@ -114,3 +114,6 @@ class Access(Model):
 
     ssh_from: list[Cidr] = Field([], description="networks that may reach port 22; none: through SSM only")
     users: dict[UserName, User] = {}
+    ssh_ca: list[PublicKey] = Field(
+        [], description="public keys of SSH CAs that certify the nodes' host keys, for a node's name or address"
+    )

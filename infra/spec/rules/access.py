@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 
 from infra.errors import Problem
-from infra.spec.rules.base import Context, Rule
+from infra.spec.rules.base import Context, Loc, Rule
 from infra.spec.rules.network import PRIVATE
 
 LENGTHS = {"ssh-ed25519": 32}
@@ -97,14 +97,18 @@ class KeyValid(Rule):
     )
 
     def check(self, ctx: Context) -> Iterator[Problem]:
-        for user, place, key in _keys(ctx):
+        found: list[tuple[Loc, str, str]] = [
+            (("access", "users", user, "keys", place), user, key) for user, place, key in _keys(ctx)
+        ]
+        found += [(("access", "ssh_ca", place), "a CA", key) for place, key in enumerate(ctx.cluster.access.ssh_ca)]
+        for loc, owner, key in found:
             why = key_problem(key)
             if why:
                 shown = f"{key.split()[0]} …{key.split()[1][-8:]}"
                 yield self.found(
                     ctx,
-                    ("access", "users", user, "keys", place),
-                    f"the key {shown} of {user} is not usable",
+                    loc,
+                    f"the key {shown} of {owner} is not usable",
                     why,
                     "copy the whole line of the .pub file; a new key: ssh-keygen -t ed25519",
                 )
