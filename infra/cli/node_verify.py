@@ -31,7 +31,7 @@ Examples:
 @click.command("verify", epilog=EPILOG)
 @patterns_argument
 @click.option("--since-converge", "since", is_flag=True, help="Compare each machine with what it was after its last.")
-@click.option("--accept", "accepted", multiple=True, metavar="NAME", help="Take what NAME is now as its baseline.")
+@click.option("--accept", "named", multiple=True, metavar="NAME", help="Take what NAME is now as its baseline.")
 @click.option("--allowed", "list_allowed", is_flag=True, help="List also what may differ, with the reasons.")
 @click.option("--deep", is_flag=True, help="Compare every file of every package as well (reads all of /usr).")
 @click.option("--save", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Keep the signed manifests.")
@@ -46,7 +46,7 @@ def command(
     as_json: bool,
     reach: Reach,
     since: bool,
-    accepted: tuple[str, ...],
+    named: tuple[str, ...],
     list_allowed: bool,
     deep: bool,
     folder: Path | None,
@@ -61,12 +61,12 @@ def command(
 
     Exit code 0: the same; 2: something differs; 1: an error, also of a single machine.
     """
-    _together(patterns, since, accepted, folder, check, html)
+    _together(patterns, since, named, folder, check, html)
     from infra.cli.node_choose import read
 
     loaded = read(file, endpoint)
-    if since or accepted:
-        drifted = _over_time(loaded, accepted or patterns, reach, as_json, bool(accepted))
+    if since or named:
+        drifted = _over_time(loaded, named or patterns, reach, as_json, bool(named))
         if as_json:
             emit({"format": 1, "cluster": loaded.cluster.cluster, **drifted.data()})
         else:
