@@ -47,6 +47,8 @@ def state(seen: Look) -> str:
 
 
 def _reasons(seen: Look, policy: Policy) -> tuple[list[str], bool]:
+    if seen.busy:
+        return [f"its converge of {seen.job.get('since', 'before')} is still at work"], False
     if not seen.digest:
         return ["never converged"], "nvidia.driver" in policy.versions
     found: list[str] = []
@@ -68,8 +70,6 @@ def _unfinished(seen: Look, policy: Policy) -> list[str]:
     report = seen.report
     if report is not None and report.status == "failed":
         return [f"the last converge failed at {report.failed}" if report.failed else "the last converge failed"]
-    if seen.busy:
-        return [f"its converge of {seen.job.get('since', 'before')} is still at work"]
     if (report is not None and report.status == "running") or not seen.converged:
         return ["a converge was cut off"]
     if seen.current != seen.digest and seen.digest == policy.digest:
