@@ -122,14 +122,15 @@ class Stream:
         return (bytes(self.noise) + rest).decode("utf-8", "replace").strip()
 
     def feed(self, data: bytes) -> None:
-        lines = (self._rest + data).split(b"\n")
+        self._rest += data
+        prompt = self.token + b":password"  # sudo's, which has no line break
+        while not self.begun and (at := self._rest.find(prompt)) >= 0:
+            self._rest = self._rest[:at] + self._rest[at + len(prompt) :]
+            self.mark("password", "")
+        lines = self._rest.split(b"\n")
         self._rest = lines.pop()
         for line in lines:
             self._take(line)
-        at = self._rest.find(self.token + b":password")  # sudo's prompt has no line break
-        if at >= 0 and not self.begun:
-            self._rest = self._rest[at + len(self.token) + 9 :]
-            self.mark("password", "")
 
     def _take(self, line: bytes) -> None:
         head, found, tail = line.partition(self.token + b":")
