@@ -43,13 +43,12 @@ def command(
     Groups are profile_P, group_G, kind_K and region_R. The output is JSON with and without --json. No machine is
     connected to. Exit code 0; 1: an error.
     """
-    from infra.cli.node_choose import choose, pinned, read
+    from infra.cli.node_choose import choose, read, trust
     from infra.node import ansible as form
 
     chosen = choose(read(file, endpoint), [host] if host is not None else patterns, reach)
-    path, _ = pinned(chosen)
     if host is not None:
-        emit(form.variables(chosen.nodes[0], path, chosen.fleet.nodes))
+        emit(form.variables(chosen.nodes[0], trust(chosen)))
     else:
-        emit(form.document(chosen.nodes, path, chosen.fleet.nodes))
+        emit(form.document(chosen.nodes, trust(chosen)))
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from infra.cli.node_common import Aside, Reach, fleet
 if TYPE_CHECKING:
     from infra.node.inventory import Inventory
     from infra.node.model import Node
+    from infra.node.openssh import Trust
     from infra.node.ssh import Fleet
     from infra.proc import Cancel
     from infra.spec.load import Loaded
@@ -27,12 +28,16 @@ patterns_argument = click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """``nodes`` are those that were asked for, with the host keys that are vouched for; ``fleet`` reaches them."""
+    """``nodes`` are those that were asked for, with the host keys that are vouched for; ``fleet`` reaches them.
+
+    ``reached`` are these and those of ours that they are reached through.
+    """
 
     loaded: Loaded
     inventory: Inventory
     nodes: list[Node]
     fleet: Fleet
+    reached: tuple[Node, ...] = ()
 
 
 def choose(
@@ -43,18 +48,19 @@ def choose(
     health: bool = False,
     cancel: Cancel | None = None,
     aside: Aside = contextlib.nullcontext,
+    pick: Callable[[Inventory], list[Node]] | None = None,
 ) -> Chosen:
     """The machines that the patterns stand for (all without any); AWS is asked only where one of them may be there.
 
     For an instance whose host key is not pinned yet, AWS's console output vouches. Raises UsageError for a pattern
-    that stands for nothing.
+    that stands for nothing, unless ``pick`` is given: then that chooses.
     """
     from infra.cloud.work import Work
     from infra.node import cloud
     from infra.node.trust import Pins
 
     found = cloud.inventory(loaded, patterns, health=health)
-    picked = found.pick(patterns)
+    picked = pick(found) if pick else found.pick(patterns)
     pins = Pins.of(Work.of(loaded.cluster, loaded.path).folder)
     doors = [node for node in found.jumps(picked) if node not in picked]
     keyed = cloud.vouched(loaded, [*picked, *doors], lambda node: bool(pins.pinned(node)))
@@ -62,22 +68,30 @@ def choose(
         for key in node.host_keys if node.instance else ():
             pins.pin(node, key)  # the console's text is kept for some time only, and each look at it is a call
     made = fleet(loaded, keyed, reach, cancel=cancel, aside=aside)
-    return Chosen(loaded, found, keyed[: len(picked)], made)
+    return Chosen(loaded, found, keyed[: len(picked)], made, tuple(keyed))
 
 
-def pinned(chosen: Chosen) -> tuple[Path, set[str]]:
-    """The file of pins, with every key in it that the file or AWS vouches for; and the names that have a key there.
-
-    OpenSSH reads that file: what is vouched for takes the place of what was pinned, as it does for us.
+def trust(chosen: Chosen) -> Trust:
+    """What OpenSSH goes by: the file of pins, with every key in it that cluster.yaml or AWS vouches for, and a file of
+    the CAs. What is vouched for takes the place of what was pinned, as it does for us.
     """
+    from infra import files
+    from infra.node import openssh
+
     pins = chosen.fleet.pins
-    nodes = chosen.fleet.nodes.values()
-    for node in nodes:
+    doors = {node.name: node for node in chosen.reached}
+    for node in chosen.reached:
         if node.host_keys and {key.text for key in pins.pinned(node)} != set(node.host_keys):
             pins.forget(node)
             for key in node.host_keys:
                 pins.pin(node, key)
-    return pins.path, {node.name for node in nodes if pins.pinned(node)}
+    outside = [item for node in chosen.reached if node.jump for item in map(openssh.outside, node.jump.split(","))]
+    idents = frozenset(node.ident for node in (*chosen.reached, *outside) if pins.pinned(node))
+    authorities = None
+    if keys := chosen.loaded.cluster.access.ssh_ca:
+        authorities = pins.path.with_name("known_authorities")
+        files.write_text(authorities, openssh.authorities(keys), mode=0o600)
+    return openssh.Trust(pins.path, idents, doors, authorities)
 
 
 def read(file: Path, endpoint: str | None) -> Loaded:

@@ -35,7 +35,7 @@ def command(name: str, file: Path, endpoint: str | None, as_json: bool, reach: R
     Its host key must be the pinned one. A key that nobody vouches for and that is not pinned yet is shown, and pinned
     when you say that it is right; without a terminal that is an error, which says what to do. The exit code is ssh's.
     """
-    from infra.cli.node_choose import choose, pinned, read
+    from infra.cli.node_choose import choose, read, trust
     from infra.node import openssh
 
     chosen = choose(read(file, endpoint), [name], reach)
@@ -47,12 +47,14 @@ def command(name: str, file: Path, endpoint: str | None, as_json: bool, reach: R
             fix="name one; to run a command on many: infra node exec",
         )
     node = chosen.nodes[0]
-    path, known = pinned(chosen)
-    if not as_json and any(name not in known for name in chosen.fleet.nodes):
+    known = trust(chosen)
+    way = [node, *(item for door in chosen.reached for item in known.way(door.jump))]
+    if not as_json and any(item.ident not in known.pinned for item in way):
         _first_contact(chosen)
-    words = openssh.argv(node, path, chosen.fleet.nodes, identities=reach.identities, words=after_dashes() or ())
+        known = trust(chosen)
+    words = openssh.argv(node, known, identities=reach.identities, words=after_dashes() or ())
     if as_json:
-        emit({"format": 1, "name": node.name, "pinned": node.name in known, "argv": words})
+        emit({"format": 1, "name": node.name, "pinned": known.known(node), "argv": words})
         return 0
     _become(words)
     return 1

@@ -31,14 +31,13 @@ def command(
     Host keys are looked up in the cluster's pins alone, under the machine's identity: an address that another machine
     gets later means nothing. No machine is connected to. Exit code 0; 1: an error.
     """
-    from infra.cli.node_choose import choose, pinned, read
+    from infra.cli.node_choose import choose, read, trust
     from infra.node import openssh
 
     chosen = choose(read(file, endpoint), patterns, reach)
-    path, known = pinned(chosen)
     cluster = chosen.loaded.cluster.cluster
-    nodes = list(chosen.fleet.nodes.values())  # also those that they are reached through
-    text = openssh.config(cluster, nodes, path, known, identities=[item.absolute() for item in reach.identities])
+    identities = [item.absolute() for item in reach.identities]
+    text = openssh.config(cluster, chosen.reached, trust(chosen), identities=identities)
     target = Path.home() / ".ssh" / "config.d" / f"infra-{cluster}"
     line = f"Include config.d/infra-{cluster}"
     included = _included(Path.home() / ".ssh" / "config", target)

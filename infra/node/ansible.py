@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from infra.node import openssh
 from infra.node.model import Node
+from infra.node.openssh import Trust
 
 _NO_WORD = re.compile(r"[^A-Za-z0-9_]")
 KEYS = ("profile", "group", "kind", "region")
 
 
-def document(nodes: Sequence[Node], pins: Path, doors: Mapping[str, Node]) -> dict[str, Any]:
+def document(nodes: Sequence[Node], trust: Trust) -> dict[str, Any]:
     """What ``--list`` prints: groups ``profile_gpu``, ``group_titan``, ``kind_metal``, ``region_us_west_2``, and the
     variables of every host, so that Ansible asks for none of them alone.
     """
@@ -27,7 +27,7 @@ def document(nodes: Sequence[Node], pins: Path, doors: Mapping[str, Node]) -> di
                 groups.setdefault(group(key, value), []).append(node.name)
     made: dict[str, Any] = {name: {"hosts": hosts} for name, hosts in sorted(groups.items())}
     made["all"] = {"hosts": [node.name for node in nodes], "children": ["ungrouped", *sorted(groups)]}
-    made["_meta"] = {"hostvars": {node.name: variables(node, pins, doors) for node in nodes}}
+    made["_meta"] = {"hostvars": {node.name: variables(node, trust) for node in nodes}}
     return made
 
 
@@ -36,9 +36,9 @@ def group(key: str, value: str) -> str:
     return _NO_WORD.sub("_", f"{key}_{value}")
 
 
-def variables(node: Node, pins: Path, doors: Mapping[str, Node]) -> dict[str, Any]:
+def variables(node: Node, trust: Trust) -> dict[str, Any]:
     """What ``--host NAME`` prints."""
-    words = openssh.argv(node, pins, doors)[1:-1]  # without "ssh", and the address at its end
+    words = openssh.argv(node, trust)[1:-1]  # without "ssh", and the address at its end
     return {
         "ansible_host": node.address,
         "ansible_port": node.port,

@@ -144,6 +144,27 @@ def test_through_a_jump_host(infra: Infra, machines: Machines, tmp_path: Path) -
     assert infra("node", "exec", "node2", *key, "--", "echo $SSH_CONNECTION").out.split()[1] == made[1].address
 
 
+def test_a_host_certificate(infra: Infra, machines: Machines, tmp_path: Path) -> None:
+    """Where a CA vouches for host keys, OpenSSH goes by it as we do: no pin is needed, none is made."""
+    made = machines(2, "plain")
+    ca = tmp_path / "ca"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", ca], check=True, timeout=10)
+    (tmp_path / "host.pub").write_text(made[0].host_key)
+    words = ["ssh-keygen", "-q", "-s", ca, "-I", "x", "-h", "-n", f"node0,{made[0].address}", tmp_path / "host.pub"]
+    subprocess.run(words, check=True, timeout=10)
+    made[0].put((tmp_path / "host-cert.pub").read_text(), "/etc/ssh/host-cert.pub")
+    made[0].run("echo HostCertificate /etc/ssh/host-cert.pub >>/etc/ssh/sshd_config.d/ca.conf")
+    made[0].power("off")
+    made[0].power("on")
+    made[0].wait()
+    authority = " ".join(ca.with_suffix(".pub").read_text().split()[:2])
+    infra.write(f"{boxes.HEAD}access: {{ssh_ca: [{authority}]}}\n{boxes.metal(made, keys=False)}")
+    key = boxes.identity(made)
+    assert infra("ssh", "node0", *key, "--", "hostname").out == "node0\n"
+    assert "is not known yet" in infra("ssh", "node1", *key, "--", "hostname", code=1).err
+    assert not (infra.folder / ".infra" / "bench" / "known_hosts").exists()
+
+
 def test_install(infra: Infra, machines: Machines, tmp_path: Path) -> None:
     infra.lab("two-boxes")
     home = tmp_path / "home"
