@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 EXAMPLE = """
 Examples:
-  infra node list                            every machine, from AWS and from metal:
+  infra node list                            every machine, of AWS and of metal
   infra node exec 'titan-*' -- nvidia-smi -L one command on many
   infra node bootstrap titan-01              from a bare Ubuntu to what the AMI is
   infra node converge profile:gpu            after a change of the file or the cookbooks

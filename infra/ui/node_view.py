@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import click
+
 from infra.node.pattern import fold
 from infra.plan.words import many
 from infra.ui import image_view
@@ -131,20 +133,23 @@ def blocks(said: Sequence[Said]) -> list[tuple[str, Said]]:
 
 
 def outputs(said: Sequence[Said], *, printed: bool = False) -> None:
-    """Every line with who said it; machines that said the same are one block. ``printed``: what went to stdout was."""
-    from rich.text import Text
-
-    out = console()
+    """Every line with who said it, as it is; machines that said the same are one block. ``printed``: stdout was."""
     for names, one in blocks(said):
-        head = Text(names, "bold red" if one.failed else "bold")
-        lines = [] if printed else [(line, "") for line in one.out.splitlines()]
-        lines += [(line, "yellow") for line in one.err.splitlines()]
+        head = _styled(names, bold=True, fg="red" if one.failed else None)
+        lines = [] if printed else one.out.splitlines()
+        lines += [_styled(line, fg="yellow") for line in one.err.splitlines()]
         if one.why:
-            lines.append((one.why, "red"))
+            lines.append(_styled(one.why, fg="red"))
         elif one.code:
-            lines.append((f"exit code {one.code}", "red"))
-        for line, style in lines or ([] if printed else [("(nothing)", "dim")]):
-            out.print(Text.assemble(head, ": ", (line, style)), soft_wrap=True)
+            lines.append(_styled(f"exit code {one.code}", fg="red"))
+        for line in lines or ([] if printed else [_styled("(nothing)", dim=True)]):
+            click.echo(f"{head}: {line}")
     failed = [one.name for one in said if one.failed]
     if failed:
-        out.print(f"\n{len(failed)} of {many(len(said), 'machine')} failed: {fold(failed)}", markup=False)
+        click.echo(f"\n{len(failed)} of {many(len(said), 'machine')} failed: {fold(failed)}")
+
+
+def _styled(text: str, *, fg: str | None = None, bold: bool | None = None, dim: bool | None = None) -> str:
+    """Not by rich: it would change tabs and wrap lines that are somebody's data."""
+    plain = console().no_color or not console().is_terminal
+    return text if plain else click.style(text, fg=fg, bold=bold, dim=dim)
