@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from infra.cli.node_choose import Chosen
     from infra.errors import InfraError
     from infra.node.bring import Brought, Options, Wants
+    from infra.spec.load import Loaded
     from infra.ui.bring_view import Reporter
 
     Results = dict[str, Brought | InfraError]
@@ -241,7 +242,20 @@ def _run(
         emit({"nodes": {name: _data(result) for name, result in results.items()}, "failed": len(bad)})
     else:
         _show(results)
+        _pulled(loaded, results)
     return 1 if bad else 0
+
+
+def _pulled(loaded: Loaded, results: Results) -> None:
+    """What was pushed to machines that pull something else is said: they would go back without a word."""
+    if loaded.cluster.converge.pull is None:
+        return
+    from infra.errors import InfraError
+    from infra.node import pulling
+
+    done = [item for item in results.values() if not isinstance(item, InfraError) and item.state != "would"]
+    for note in pulling.reverting(loaded, [(item.profile, item.digest) for item in done]):
+        click.echo(f"note: {note}", err=True)
 
 
 def _asked(count: int, reach: Reach, yes: bool) -> None:

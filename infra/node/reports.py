@@ -162,7 +162,7 @@ def _of(report: Report, node: Node) -> bool:
     """A machine names itself by its instance's id, its name in the file, or its hostname."""
     if node.instance:
         return node.instance in (report.name, report.instance)
-    names = {report.name, report.host}
+    names = {report.name, report.host} - {""}
     return bool(names & {node.name, node.address}) or node.name in {name.split(".")[0] for name in names}
 
 

@@ -28,6 +28,7 @@ class Relay:
         for end in self._open:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+            end.close()
         self._open.clear()
 
     def _serve(self, server: socket.socket) -> None:
