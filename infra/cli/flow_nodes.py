@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from infra.cloud.planning import RegionSink
     from infra.cloud.site import Site
     from infra.errors import Problem
+    from infra.node.inventory import Inventory
     from infra.node.model import Node
     from infra.node.planning import Found
     from infra.node.ssh import Fleet
@@ -49,14 +50,16 @@ def machines(
         return None
     from infra.node import planning
 
-    patterns = planning.covers(cluster, regions, only)
-    if not patterns:
+    parts = planning.covers(cluster, regions, only)
+    if not parts:
         return None
     from infra.cli.node_choose import choose
 
-    chosen = choose(loaded, patterns, replace(how, accepted=()), cancel=cancel)
-    nodes = tuple(node for node in chosen.nodes if planning.covered(cluster, node, regions))
-    return Machines(nodes, chosen.fleet) if nodes else None
+    def pick(found: Inventory) -> list[Node]:
+        return planning.among(cluster, found.nodes, parts, regions)
+
+    chosen = choose(loaded, planning.patterns(parts), how, cancel=cancel, pick=pick)
+    return Machines(tuple(chosen.nodes), chosen.fleet) if chosen.nodes else None
 
 
 def begin(loaded: Loaded, options: Options, how: Reach, cancel: Cancel) -> Looked:
@@ -96,9 +99,10 @@ def bringer(site: Site, plan: Plan, there: Machines, sink: RegionSink | None, al
     """What does the machines' steps; what is to be told of them is put to the site's notes."""
     from infra.node.applying import bringer as made
     from infra.node.bring import Options as How
+    from infra.node.pulling import publishing
 
     how = How(allow_os=allow_os)
-    return made(site.loaded, plan.nodes, there.nodes, there.fleet, how, sink, site.notes.append)
+    return publishing(site, made(site.loaded, plan.nodes, there.nodes, there.fleet, how, sink, site.notes.append))
 
 
 def into(plan: Plan, found: Found) -> Plan:

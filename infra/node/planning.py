@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infra import policy
@@ -11,7 +11,7 @@ from infra.errors import Interrupted, Problem, Refused
 from infra.node import listing
 from infra.node.due import drifted, due
 from infra.node.look import Look, look
-from infra.node.model import Node
+from infra.node.model import Kind, Node
 from infra.node.ssh import Connection, Fleet
 from infra.plan.model import NodeStep, Plan, Silent
 from infra.policy.model import Policy
@@ -19,7 +19,7 @@ from infra.spec.load import Loaded
 from infra.spec.models import Cluster
 
 AGAIN = "look at the new plan: infra plan"
-__all__ = ["Found", "covered", "covers", "drifted", "find", "moved", "policies", "refuse_unknown"]
+__all__ = ["Found", "among", "covers", "drifted", "find", "moved", "patterns", "policies", "refuse_unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +31,39 @@ class Found:
     silent: tuple[Silent, ...] = ()
 
 
-def covers(cluster: Cluster, regions: Sequence[str] = (), only: Sequence[str] = ()) -> tuple[str, ...]:
-    """The patterns of the machines that a plan of these parts is about; () for none.
+Part = tuple[Kind, str]
+"""A kind of machine and the name of its group: a host and a group of metal may have one name."""
+
+
+def covers(cluster: Cluster, regions: Sequence[str] = (), only: Sequence[str] = ()) -> tuple[Part, ...]:
+    """The groups of machines that a plan of these parts is about.
 
     Metal and hosts are brought up to date where they stand; machines of a pool are replaced by newer ones. Physical
     machines are in no region: a plan of some regions leaves them out.
     """
-    found = []
+    found: list[Part] = []
     for group, metal in cluster.metal.items():
         if not regions and (not only or f"metal.{group}" in only) and _converged(cluster, metal.profile):
-            found.append(f"group:{group}")
+            found.append(("metal", group))
     for name, host in cluster.hosts.items():
         here = not regions or set(cluster.host_region(host)) & set(regions)
         if here and (not only or f"hosts.{name}" in only) and _converged(cluster, host.profile):
-            found.append(f"group:{name}")
+            found.append(("host", name))
     return tuple(found)
 
 
-def covered(cluster: Cluster, node: Node, regions: Sequence[str]) -> bool:
-    """Whether a machine that those patterns gave is meant: a host and a group of metal may have one name.
+def patterns(parts: Sequence[Part]) -> list[str]:
+    """What to ask the inventory for, so that it asks AWS only where one of them may be."""
+    return [f"group:{group}" for _, group in parts]
 
-    An instance of the embedded AWS is no machine, unless it was given one to stand for.
-    """
-    if node.kind == "metal":
-        return not regions
-    if node.kind != "host" or (regions and node.region not in regions):
-        return False
-    return not cluster.local or node.address in _seats()
+
+def among(cluster: Cluster, nodes: Iterable[Node], parts: Sequence[Part], regions: Sequence[str]) -> list[Node]:
+    """Those of ``nodes`` that are meant. An instance of the embedded AWS is a machine only if one stands in for it."""
+    meant = [node for node in nodes if (node.kind, node.group) in parts and (not regions or node.region in regions)]
+    if not cluster.local:
+        return meant
+    real = _seats()
+    return [node for node in meant if node.kind == "metal" or node.address in real]
 
 
 def _seats() -> set[str]:

@@ -1,5 +1,6 @@
 # Converge the policy with the very script that every other machine runs. In: INFRA_CLIENT (cinc or chef).
 set -u
+PATH=$PATH:/opt/cinc/bin:/opt/chef/bin # the packages link themselves into /usr/bin, but not all do
 
 client=$(command -v "${INFRA_CLIENT}-client" || true)
 if [ -z "$client" ]; then
