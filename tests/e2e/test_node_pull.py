@@ -215,7 +215,8 @@ def test_the_recipe_with_a_real_client(bed: Bed, tmp_path: Path) -> None:
     assert text(machine, "/etc/systemd/system/infra-pull.timer") == units(30)["infra-pull.timer"]
     assert "BUCKET='lab-infra-123456789012'\nREGION='us-west-2'\n" in text(machine, "/etc/infra/pull.conf")
     assert converge("converge: {pull: 30m}\n") == 0
-    assert converge("") == 3
+    assert converge("") > 0
+    assert converge("") == 0
     assert machine.run("ls /etc/infra /etc/systemd/system/infra-pull.* 2>/dev/null || :").out == "/etc/infra:\n"
 
 
