@@ -117,7 +117,7 @@ def do(connection: Connection, order: Order, sink: Sink, *, away: float) -> Stor
         restarts += 1
         if restarts > 1:
             raise _restarts(connection, story)
-        sink({"type": "stage", "stage": "again", "text": "it restarted in the middle: converging once more"})
+        sink({"type": "stage", "stage": "again", "text": "it restarted in the middle"})
 
 
 def _start(connection: Connection, order: Order, sink: Sink, away: float) -> Story:
@@ -172,7 +172,7 @@ def _look(connection: Connection, story: Story, sink: Sink, away: float) -> None
 
 def back(connection: Connection, sink: Sink, away: float, error: Exception, job: str) -> None:
     """Connect again. Raises NodeUnreachable that says what goes on without us."""
-    sink({"type": "stage", "stage": "away", "text": "the link is down: trying again"})
+    sink({"type": "stage", "stage": "away", "text": "trying again"})
     node = connection.node
     try:
         connection.reconnect(deadline=away)
@@ -184,7 +184,7 @@ def back(connection: Connection, sink: Sink, away: float, error: Exception, job:
             why=lost.problems[0].why or str(error),
             fix="check that it is on and its network; then run the same command again: it goes on where this stopped",
         ) from error
-    sink({"type": "stage", "stage": "back", "text": "connected again"})
+    sink({"type": "stage", "stage": "back", "text": ""})
 
 
 def _refused(connection: Connection, story: Story, stderr: str) -> NodeBusy | NodeFailed:
