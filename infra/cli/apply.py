@@ -124,9 +124,13 @@ def _done(plan: Plan, as_json: bool, today: Loaded) -> int:
     if as_json:
         emit({"applied": not plan.empty, "plan": plan.data()})
     elif plan.empty:
-        click.echo(f"{plan.cluster}: no changes")
-        for silent in plan.silent:
-            click.echo(f"not looked at: {silent.node}: {silent.why}")
+        from infra.ui import plan_view
+
+        click.echo(f"{plan.cluster}: {plan_view.nothing(plan)}")
+        from infra.ui import node_plan_view
+
+        for line in node_plan_view.lines(plan):
+            click.echo(line)
     else:
         click.echo(f"\nDone. Next: infra {'status' if today.cluster.aws else 'node list'}")
     if plan.as_of and plan.spec != today.digest and not as_json:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from infra import policy
 from infra.cloud.work import who
-from infra.errors import Interrupted, Problem, Refused
+from infra.errors import InfraError, Interrupted, Problem, Refused
 from infra.node import listing
 from infra.node.due import drifted, due
 from infra.node.look import Look, look
@@ -100,7 +100,7 @@ def find(loaded: Loaded, nodes: Sequence[Node], fleet: Fleet) -> Found:
         if isinstance(seen, Interrupted):
             raise seen
         if not isinstance(seen, Look):
-            silent.append(Silent(node.name, listing.reason(seen), seen.problems[0].fix))
+            silent.append(Silent(node.name, why_silent(node, seen), seen.problems[0].fix))
         elif seen.busy and not _ours(seen, made[node.profile]):
             silent.append(Silent(node.name, f"somebody converges it now ({seen.busy})", "plan again when that is done"))
         elif step := due(node, seen, made[node.profile], at_once(loaded.cluster, node)):
@@ -108,6 +108,14 @@ def find(loaded: Loaded, nodes: Sequence[Node], fleet: Fleet) -> Found:
         else:
             settled.append(node.name)
     return Found(tuple(steps), tuple(settled), tuple(silent))
+
+
+def why_silent(node: Node, error: InfraError) -> str:
+    """Why it could not be looked at, without its name and address: equal reasons are shown once."""
+    text = listing.reason(error)
+    for own in (f"{node.login}: ", f"{node.name} ", f"{node.address} "):
+        text = text.replace(own, "")
+    return text
 
 
 def _ours(seen: Look, wanted: Policy) -> bool:

@@ -159,9 +159,7 @@ def _summary(plan: Plan) -> None:
         for action in ("bootstrap", "converge")
         if (number := _nodes_to(plan, action))
     ]
-    what = ", ".join([*steps, *counts(plan.count), *nodes]) or (
-        "no changes" if plan.regions or plan.settled else f"{len(plan.machines)} physical machines, no cloud"
-    )
+    what = ", ".join([*steps, *counts(plan.count), *nodes]) or nothing(plan)
     out.print(f"\n[bold]{plan.cluster}[/]: {what}")
     if not plan.regions:
         return
@@ -176,6 +174,15 @@ def _summary(plan: Plan) -> None:
         out.print(f"  plus what is paid by use: {', '.join(after.usage)}", markup=False)
     for change in plan.irreversible if not plan.destroy else ():  # a destroy lists what holds data by itself
         out.print("[bold red]IRREVERSIBLE[/]", escape(f"{change.title}: {change.irreversible}"))
+
+
+def nothing(plan: Plan) -> str:
+    """What an empty plan says."""
+    if plan.regions or plan.settled:
+        return "no changes"
+    if plan.silent:
+        return f"no changes known: none of its {len(plan.silent)} machines could be looked at"
+    return f"no changes: nothing is converged on its {len(plan.machines)} physical machines"
 
 
 def _nodes_to(plan: Plan, action: str) -> int:
