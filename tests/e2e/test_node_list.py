@@ -18,8 +18,10 @@ DIGEST = "a" * 64
 REPORT = {"format": 1, "status": "failed", "exit": 1, "digest": DIGEST, "total": 7, "updated_count": 2, "updated": []}
 
 
-def nodes(infra: Infra, *words: str, code: int = 0) -> dict[str, dict[str, object]]:
-    return {node["name"]: node for node in infra("node", "list", *words, "--json", code=code).json["nodes"]}
+def nodes(infra: Infra, *words: str, sudo: str | None = None) -> dict[str, dict[str, object]]:
+    """What the list says of each; ``sudo`` is another password than the right one."""
+    env = {} if sudo is None else {"INFRA_SUDO_PASSWORD": sudo}
+    return {node["name"]: node for node in infra("node", "list", *words, "--json", **env).json["nodes"]}
 
 
 def test_list(infra: Infra, machines: Machines) -> None:
@@ -39,7 +41,8 @@ def test_list(infra: Infra, machines: Machines) -> None:
     up.run(f"mkdir -p /var/lib/infra/policy/{wanted} && ln -s {wanted} /var/lib/infra/policy/current")
     failed.put(json.dumps({**node, "digest": DIGEST}), "/var/lib/infra/node.json")
     message = {"failed": {"resource": "package[nvidia]", "message": "x"}}
-    failed.put(json.dumps({**REPORT, **message}, indent=2), "/var/lib/infra/report.json")
+    failed.put(json.dumps({**REPORT, **message}, indent=2), "/var/lib/infra/report.json", mode="600")
+    failed.put(f"failed\t1\t{DIGEST}\t2026-11-22T07:00:00Z\tpackage[nvidia]\n", "/var/lib/infra/status")
     failed.run("touch /run/reboot-required")
     found = nodes(infra, *key)
     assert [found[name]["reached"] for name in found] == [True, True, False]
@@ -50,6 +53,10 @@ def test_list(infra: Infra, machines: Machines) -> None:
     assert second["health"] == ["converge failed at package[nvidia]", "reboot needed", "older policy"]
     assert "cannot be reached" in str(third["reason"])
     assert third["current"] is None
+    failed.run("rm /var/lib/infra/status")  # of an older make: then, and only then, it takes root to know
+    assert nodes(infra, failed.name, *key)[failed.name]["health"] == second["health"]
+    assert "sudo" in str(nodes(infra, failed.name, *key, sudo="")[failed.name]["reason"])
+    assert nodes(infra, up.name, *key, sudo="")[up.name]["reached"]
     shown = infra("node", "list", *key).out
     assert "1 did not answer" in shown
     assert f"Next: infra node converge {failed.name}" in shown

@@ -39,7 +39,8 @@ gpu\t10de:1b00
 gpu\t10de:1b00
 driver\tNVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 07:09:35 UTC 2025
 driven\t0000:3b:00.0
-var\twritable
+var\tread-only /
+var\twritable /var
 disk\t/dev/sda1 95 /
 disk\t/dev/sda1 95 /var
 disk\t/dev/sdb1 12 /home
@@ -58,6 +59,7 @@ def test_parse() -> None:
     assert (seen.baseline, seen.reboot_pending, seen.uptime, seen.os) == (True, True, 27252.4, "ubuntu-22.04")
     assert (seen.gpu_words, seen.driver, seen.driven) == ("2 × 10de:1b00", "580.65.06", 1)
     assert (seen.full, seen.failed) == ({"/": 95, "/home": 12}, ("snapd.service",))
+    assert not seen.read_only
     assert seen.drift == ("<\tsysctl\tvm.swappiness\t10", ">\tsysctl\tvm.swappiness\t60")
 
 
@@ -67,6 +69,29 @@ def test_parse() -> None:
 def test_what_is_damaged_counts_as_not_there(text: str) -> None:
     seen = parse(text)
     assert (seen.digest, seen.report, seen.drift) == ("", None, None)
+
+
+def test_the_one_line_for_everybody() -> None:
+    """Who may not read the report still knows how the last converge ended."""
+    seen = parse(f"status\tfailed\t1\t{DIGEST}\t2026-11-22T07:00:00Z\tpackage[nvidia]\n")
+    assert seen.report == Report("failed", 1, DIGEST, "2026-11-22T07:00:00Z", failed="package[nvidia]")
+    assert parse("status\thidden\n").report is None
+    assert parse("status\tconverged\n").report is None
+
+
+@pytest.mark.parametrize(
+    "lines, wanted",
+    [
+        (["writable /"], False),
+        (["read-only /"], True),
+        (["read-only /", "writable /var"], False),
+        (["writable /", "writable /var/lib", "read-only /var"], False),
+        (["writable /", "writable /var", "read-only /var"], True),
+        ([], False),
+    ],
+)
+def test_read_only(lines: list[str], wanted: bool) -> None:
+    assert parse("".join(f"var\t{line}\n" for line in lines)).read_only is wanted
 
 
 @pytest.mark.parametrize("code, wanted", [("0", ()), ("2", ()), ("74", None), ("", None)])

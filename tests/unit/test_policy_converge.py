@@ -137,6 +137,9 @@ def test_a_converge(machine: Machine) -> None:
     state = machine.root / "var/lib/infra"
     assert (state / "policy/current").readlink() == Path(DIGEST)
     assert (state / "report.json").stat().st_mode & 0o777 == 0o600
+    brief = (state / "status").read_text().split("\t")  # for everybody: no text of an error in it
+    assert (brief[:3], brief[4]) == (["converged", "0", DIGEST], "\n")
+    assert (state / "status").stat().st_mode & 0o777 == 0o644
     assert [path.name for path in (machine.root / "run/infra").iterdir()] == ["converge.lock"]
     assert (machine.root / "var/log/infra/converge.log").stat().st_mode & 0o777 == 0o600
 
@@ -154,6 +157,7 @@ def test_a_failure_is_told_with_its_reason(machine: Machine) -> None:
     report = machine.report()
     assert (report["status"], report["exit"], report["updated_count"]) == ("failed", 1, 1)
     assert report["failed"]["resource"] == "apt_package[x]"
+    assert (machine.root / "var/lib/infra/status").read_text().split("\t")[4] == "apt_package[x]\n"
     assert not (machine.root / "var/lib/infra/policy/current").exists()
 
 
@@ -165,6 +169,7 @@ def test_a_client_that_dies_without_a_word(machine: Machine) -> None:
     assert "at: execute[x]" in done.stderr
     report = machine.report()
     assert report["total"] is None and report["failed"]["resource"] == "execute[x]"
+    assert (machine.root / "var/lib/infra/status").read_text().split("\t")[4] == "execute[x]\n"
     assert report["failed"]["message"] == 'Converging 3 resources\na "quoted" \\ line\n\ttab'
 
 

@@ -1,7 +1,7 @@
 # look: what this machine says of itself, as lines of "key<TAB>value". Changes nothing.
 #
-# Everything is read by the shell itself: a look at fifty machines must cost little more than fifty logins. With the
-# argument "health" it also starts df and systemctl.
+# Everything is read by the shell itself, and nothing needs root: a look at fifty machines must cost little more than
+# fifty logins, and sudo alone costs as much as a login. With the argument "health" it also starts df and systemctl.
 set -u
 LC_ALL=C
 PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
@@ -33,14 +33,20 @@ lines node "$state/node.json"
 link=$(readlink "$state/policy/current" 2>/dev/null) || link=
 say current "$link"
 
-# The report without its list of what was updated: after a first converge that has thousands of lines.
+# The report is for root; what of it is for everybody stands beside it, in one line. Without its list of what was
+# updated: after a first converge that has thousands of lines.
 tab='	'
 if [ -r "$state/report.json" ]; then
     sed -e '/^  "updated": \[$/,/^  \],\{0,1\}$/d' -e "s/^/report$tab/" "$state/report.json"
     echo # its last line may lack its end
+elif [ -r "$state/status" ]; then
+    lines status "$state/status"
+elif [ -e "$state/report.json" ]; then
+    say status hidden
 fi
 
 if [ -f "$state/manifest.tsv" ]; then say baseline yes; else say baseline no; fi
+[ ! -e "$state/drained" ] || say drained yes
 if [ -e /run/reboot-required ]; then say reboot yes; else say reboot no; fi
 
 # Who converges, or did last: the words in the lock stay when its owner is gone.
@@ -89,7 +95,17 @@ for device in /proc/driver/nvidia/gpus/*; do
     [ ! -d "$device" ] || say driven "${device##*/}"
 done
 
-if [ -w /var/lib ]; then say var writable; else say var read-only; fi
+# Not by writing: who is not root may not.
+while read -r _ place _ options _; do
+    case $place in
+        / | /var | /var/lib)
+            case ,$options, in
+                *,ro,*) say var "read-only $place" ;;
+                *) say var "writable $place" ;;
+            esac
+            ;;
+    esac
+done </proc/mounts
 if [ "${1-}" = health ]; then
     # The device as well as the place: two names of one file system are one.
     df -P / /var /home 2>/dev/null | while read -r device _ _ _ used place; do
