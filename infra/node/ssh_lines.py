@@ -20,6 +20,7 @@ from infra.node.model import Node
 from infra.node.ssh_login import Login
 from infra.node.ssh_transport import Transport
 
+TURNS = 64  # logins at a time: more would only make each of them miss its deadline
 REMEMBERED = 30.0  # seconds for which a jump host that could not be reached is not tried again
 
 
@@ -43,6 +44,7 @@ class Lines:
         self._jumps: dict[str, _Jump] = {}
         self._live: set[Transport] = set()
         self._held = 0
+        self._turns = threading.BoundedSemaphore(TURNS)
 
     def open(self, node: Node, limit: float, via: tuple[str, ...] = ()) -> tuple[Transport, Login]:
         """A line to a machine that has proven who it is, logged in to; ``limit`` is in seconds, for each part.
@@ -50,6 +52,10 @@ class Lines:
         Raises NodeUnreachable, HostKeyError and LoginRefused.
         """
         hints = ssh_config.hints(node, self.auth.config)
+        with self._turns if not via else contextlib.nullcontext():  # whoever opens a jump holds a turn already
+            return self._opened(hints, limit, via)
+
+    def _opened(self, hints: ssh_config.Hints, limit: float, via: tuple[str, ...]) -> tuple[Transport, Login]:
         target = hints.node
         line = self._greeted(target, limit, via)
         try:
