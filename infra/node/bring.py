@@ -204,7 +204,8 @@ class _Work:
             raise NodeBusy(
                 f"a converge is at work on {self.node.name} already",
                 where=place,
-                why=f"{facts.converging}; its own timer's, somebody's who is logged in, or what is left of a job that was killed",
+                why=f"{facts.converging}: its own timer's, that of somebody who is logged in, or what is left of a job "
+                "that was killed",
                 fix="wait for it to end, then run the same command again",
             )
         if facts.locked:

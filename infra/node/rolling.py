@@ -101,8 +101,8 @@ def _together(
                     free[group_of(node)] -= 1
                     busy[pool.submit(work, node)] = node
             if not busy:  # no place is left, and none will be: all were taken by nodes that failed
+                failed = [name for name, result in results.items() if isinstance(result, InfraError)]
                 for node in waiting:
-                    failed = [name for name, result in results.items() if isinstance(result, InfraError)]
                     end(node, _left(node, f"{', '.join(failed[:5])} failed, and no more may be away at once"))
                 break
             ended, _ = wait(busy, return_when=FIRST_COMPLETED)

@@ -106,7 +106,7 @@ def test_what_stops_before_anything_is_done(rig: Rig) -> None:
     cases = {
         "cannot write on /var": ("mount -t tmpfs -o ro tmpfs /var/lib", "umount /var/lib"),
         "GB free on /var": ("mount -t tmpfs -o size=8m tmpfs /var && mkdir /var/lib", "umount /var"),
-        "has a clock 1": (
+        "has a clock 24 hours ahead of ours": (
             'printf \'#!/bin/sh\\n[ "$1" = +%%s ] && exec /bin/date -d "1 day" +%%s; exec /bin/date "$@"\\n\' '
             ">/usr/local/bin/date; chmod 755 /usr/local/bin/date",
             "rm /usr/local/bin/date",
@@ -144,9 +144,9 @@ def test_another_package_manager_at_work(rig: Rig) -> None:
     holder = rig.machine.run("pgrep -n perl").out.strip()
     assert "another package manager is at work on node0" in ran.err and f"process {holder} perl" in ran.err
     process = rig.begin("bootstrap", "node0", "--wait", "60")
-    time.sleep(5)
+    assert process.stdout and f"waiting: for process {holder} perl" in process.stdout.readline()
     rig.machine.run(f"kill {holder}")
-    assert "waiting: for process" in ended(process)
+    ended(process)
     assert rig.node()["converged"]
 
 
