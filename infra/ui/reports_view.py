@@ -58,10 +58,10 @@ def _status(row: Row) -> Text:
     if said is None:
         return Text("no report", "red")
     words = [said.status]
-    if said.resource:
-        words.append(f"at {said.resource}")
     if said.what:
         words.append(said.what)
+    if said.resource:
+        words.append(f"at {said.resource}")
     if said.reboot_pending and said.status != "reboot":
         words.append("a reboot is pending")
     if row.node is None:

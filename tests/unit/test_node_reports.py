@@ -112,7 +112,7 @@ def test_what_a_person_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     reports_view.show(found, ["a note"])
     text = said.getvalue()
     assert "note: a note" in text and "3 machines, 1 as promoted" in text
-    assert "failed: at apt_package[x]: the converge failed" in text and f"promoted {NEW[:12]}" in text
+    assert "failed: the converge failed: at apt_package[x]" in text and f"promoted {NEW[:12]}" in text
     assert "Silent for three intervals or more: c" in text and "infra node list c" in text
     assert consoles is not None
 
