@@ -51,6 +51,8 @@ def machines(
     from infra.node import planning
 
     parts = planning.covers(cluster, regions, only)
+    if cluster.local and not planning.seats():  # its instances are records: AWS need not even be asked for them
+        parts = tuple(part for part in parts if part[0] == "metal")
     if not parts:
         return None
     from infra.cli.node_choose import choose

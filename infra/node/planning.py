@@ -62,11 +62,11 @@ def among(cluster: Cluster, nodes: Iterable[Node], parts: Sequence[Part], region
     meant = [node for node in nodes if (node.kind, node.group) in parts and (not regions or node.region in regions)]
     if not cluster.local:
         return meant
-    real = _seats()
+    real = seats()
     return [node for node in meant if node.kind == "metal" or node.address in real]
 
 
-def _seats() -> set[str]:
+def seats() -> set[str]:
     """The addresses of the machines that stand in for instances of the embedded AWS."""
     from infra.local import nodes
 
