@@ -15,7 +15,7 @@ from infra.node.model import Node
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``seen`` is None when the machine was not looked at, or did not answer: ``reason`` then says why.
+    """``seen`` is None when the machine was not looked at, or did not answer: ``error`` then says why.
 
     ``wanted`` is the digest of its profile's policy now, "" when it has none.
     """
@@ -23,8 +23,12 @@ class Row:
     node: Node
     instance: Instance | None = None
     seen: Look | None = None
-    reason: str = ""
+    error: InfraError | None = None
     wanted: str = ""
+
+    @property
+    def reason(self) -> str:
+        return reason(self.error) if self.error else ""
 
     @property
     def health(self) -> tuple[str, ...]:
@@ -91,7 +95,7 @@ def rows(
                 node,
                 found.instances.get(node.name) if node.instance else None,
                 answer if isinstance(answer, Look) else None,
-                reason(answer) if isinstance(answer, InfraError) else "",
+                answer if isinstance(answer, InfraError) else None,
                 wanted.get(node.profile, ""),
             )
         )

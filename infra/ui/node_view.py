@@ -30,7 +30,8 @@ def listing(rows: Sequence[Row], notes: Sequence[str], offline: bool) -> None:
         out.print("There is no machine. Next: infra plan, or describe your own under metal: in cluster.yaml")
         return
     _table(rows, offline)
-    away = [row for row in rows if row.reason]
+    away = [row for row in rows if row.error]
+    _reasons(away)
     told = "from the file and AWS alone (--offline)" if offline else ""
     count = f"{many(len(rows), 'machine')}" + (f", {len(away)} did not answer" if away else "")
     out.print(f"\n{count}{', ' + told if told else ''}", markup=False)
@@ -54,6 +55,20 @@ def _table(rows: Sequence[Row], offline: bool) -> None:
             node.name, kind, node.profile, place, _gpus(row), _policy(row), converged, _health(row, offline)
         )  # fmt: skip
     console().print(table)
+
+
+def _reasons(away: Sequence[Row]) -> None:
+    """Why machines did not answer and what to do: one of each kind, and how many more there are."""
+    kinds: dict[str, list[Row]] = {}
+    for row in away:
+        kinds.setdefault(row.error.kind if row.error else "", []).append(row)
+    out = console()
+    for same in kinds.values():
+        problem = same[0].error.problems[0] if same[0].error else None
+        if problem is not None:
+            others = f" (and {fold(row.node.name for row in same[1:])})" if same[1:] else ""
+            out.print(f"\n{same[0].node.name}{others}: {problem.why or problem.what}", markup=False, soft_wrap=True)
+            out.print(f"  fix: {problem.fix}", markup=False, soft_wrap=True)
 
 
 def _gpus(row: Row) -> str:
@@ -80,8 +95,8 @@ def _policy(row: Row) -> Text:
 def _health(row: Row, offline: bool) -> Text:
     from rich.text import Text
 
-    if row.reason:
-        return Text(row.reason, "red")
+    if row.error:
+        return Text(row.error.problems[0].what.removeprefix(f"{row.node.name} "), "red")
     if row.health:
         return Text("; ".join(row.health), "yellow")
     if offline:

@@ -38,7 +38,7 @@ SEEN = Look(
 def rows() -> list[Row]:
     found = Inventory(load(LABS / "research-lab.yaml"), (HEAD,))
     nodes = found.pick(["titan-[01-03]", "dev-1"])
-    away = NodeUnreachable("titan-03 cannot be reached", why="no answer\nwithin 10 s")
+    away = NodeUnreachable("titan-03 cannot be reached", why="no answer\nwithin 10 s", fix="look")
     said = {
         "titan-01": SEEN,
         "titan-02": Look(gpus=("10de:1b00",)),
@@ -63,7 +63,8 @@ def test_the_list(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for part in (
         "note: a note",
-        "titan-03 cannot be reached: no answer",
+        "cannot be reached",
+        "\ntitan-03: no answer\nwithin 10 s\n  fix: look",
         "4 × 10de:1b00",
         "3f9a1c000000",
         "not bootstrapped",
