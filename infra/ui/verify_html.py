@@ -10,7 +10,7 @@ from infra.node.manifest import readable
 from infra.node.pattern import fold
 from infra.plan.words import many
 from infra.ui.graph_style import DARK, LIGHT, variables
-from infra.ui.verify_view import counted, letters
+from infra.ui.verify_view import counted, letters, shown
 
 if TYPE_CHECKING:
     from infra.node.allowed import Value
@@ -146,7 +146,11 @@ def _cell(value: Value, usual: Value) -> str:
 
 
 def _text(value: Value) -> str:
-    return "–" if value is None else escape(readable(value)) or "(empty)"
+    """A value in short; the whole of it under the pointer."""
+    if value is None:
+        return "–"
+    whole, short = escape(readable(value)), escape(shown(value))
+    return f"<span title='{whole}'>{short}</span>" if short != whole else short or "(empty)"
 
 
 def _sides(item: Difference) -> str:

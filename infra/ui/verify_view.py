@@ -98,21 +98,33 @@ def _table(one: Comparison) -> None:
 
     side_by_side = 2 <= len(one.groups) <= COLUMNS
     names = letters(one.groups) if side_by_side else ["values"]
+    _clones([item for item in one.differences if item.note])
+    rows = [item for item in one.differences if not item.note]
+    if not rows:
+        return
     table = Table(box=None, pad_edge=True)
     for name in ("what", *names):
         table.add_column(name, overflow="fold")
-    for item in one.differences[:MOST]:
+    for item in rows[:MOST]:
         what = Text(f"{item.section} {item.key}")
-        if item.note or not side_by_side:
-            rows = [f"{shown(value)}  {fold(nodes)}" for value, nodes in item.values]
-            said = Text("\n".join([*([item.note] if item.note else []), *rows]), "red" if item.note else "")
-            table.add_row(what, said, *([""] * (len(names) - 1)))
-        else:
+        if side_by_side:
             table.add_row(what, *_cells(item, one.groups))
+        else:
+            table.add_row(what, Text("\n".join(_lines(item))))
     console().print(table)
-    if len(one.differences) > MOST:
-        left = counted(one.differences[MOST:])
-        console().print(f"  and {left}: --html FILE or --json has all", markup=False)
+    if len(rows) > MOST:
+        console().print(f"  and {counted(rows[MOST:])}: --html FILE or --json has all", markup=False)
+
+
+def _clones(items: Sequence[Difference]) -> None:
+    for item in items:
+        console().print(f" {item.section} {item.key}: {item.note}", style="red", markup=False)
+        for line in _lines(item):
+            console().print(f"     {line}", markup=False)
+
+
+def _lines(item: Difference) -> list[str]:
+    return [f"{shown(value)}  {fold(nodes)}" for value, nodes in item.values]
 
 
 def _cells(item: Difference, groups: Sequence[Sequence[str]]) -> list[Text]:
