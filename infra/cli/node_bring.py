@@ -239,7 +239,8 @@ def _run(
         results = work(chosen, wants, show)
     bad = [result for result in results.values() if isinstance(result, InfraError)]
     if as_json:
-        emit({"nodes": {name: _data(result) for name, result in results.items()}, "failed": len(bad)})
+        shown = bring_view.data(results, chosen.nodes)
+        emit({"format": 1, "cluster": loaded.cluster.cluster, "nodes": shown, "failed": len(bad)})
     else:
         _show(results)
         _pulled(loaded, results)
@@ -262,14 +263,6 @@ def _asked(count: int, reach: Reach, yes: bool) -> None:
     """Many machines at a terminal are worth a question."""
     if count > 1 and reach.ask and not yes:
         click.confirm(f"{count} machines: go on", default=True, abort=True, err=True)
-
-
-def _data(result: Brought | InfraError) -> dict[str, Any]:
-    from infra.errors import InfraError
-
-    if isinstance(result, InfraError):
-        return {"error": {"kind": result.kind, "problems": [problem.data() for problem in result.problems]}}
-    return {"result": result.data()}
 
 
 def _show(results: Results) -> None:

@@ -126,7 +126,7 @@ class Brought:
     def data(self) -> dict[str, Any]:
         """As JSON data."""
         return {
-            "node": self.node,
+            "name": self.node,
             "profile": self.profile,
             "state": self.state,
             "digest": self.digest,
@@ -263,6 +263,8 @@ class _Work:
     def _converge(self, facts: Facts, package: Package | None) -> Brought:
         story = self._job(facts, package)
         updated, changed = _counted(story)
+        if self.options.why_run:
+            return self._result(facts, "would", story, updated, changed)
         boot, rebooted = story.boot or facts.boot, False
         if story.stage == "converge" and story.code in REBOOT:
             if not self.options.reboot:
@@ -274,8 +276,6 @@ class _Work:
             updated, changed = updated + more, (*changed, *(name for name in also if name not in changed))
             if story.code in REBOOT:
                 raise failures.again(self.node, story)
-        if self.options.why_run:
-            return self._result(facts, "would", story, updated, changed)
         return self._result(facts, "converged", story, updated, changed, rebooted=rebooted)
 
     def _job(self, facts: Facts, package: Package | None) -> job.Story:

@@ -183,30 +183,32 @@ class _Board:
             self._ended += 1
 
     def rows(self) -> list[tuple[str, str, str, str]]:
+        """Name, stage, time in it, what was said last."""
         moment = time.monotonic()
         with self._lock:
-            found = [
-                (name, stage, f"{moment - since:.0f} s", last[:WIDTH])
-                for name, (stage, since, last) in sorted(self._busy.items())
-            ]
-            more = len(found) - ROWS
-            waiting = f"{len(self._waiting)} waiting, {self._ended} done" if self._waiting or self._ended else ""
-        if more > 0:
-            found = [*found[:ROWS], (f"and {more} more", "", "", "")]
-        return [*found, (waiting, "", "", "")] if waiting else found
+            busy = sorted(self._busy.items())
+            return [(name, stage, f"{moment - since:.0f} s", last[:WIDTH]) for name, (stage, since, last) in busy]
+
+    def foot(self) -> str:
+        """How many there are besides those that are shown."""
+        with self._lock:
+            more = max(0, len(self._busy) - ROWS)
+            counts = ((more, "more at work"), (len(self._waiting), "waiting"), (self._ended, "done"))
+            return ", ".join(f"{count} {word}" for count, word in counts if count)
 
     def __rich__(self) -> Any:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
-        for row in self.rows():
+        for row in self.rows()[:ROWS]:
             table.add_row(*(Text(cell, no_wrap=True) for cell in row))
-        return table
+        return Group(table, Text(self.foot()))
 
 
 def summary(results: Mapping[str, Brought | InfraError]) -> str:
-    """A table of all nodes, then what failed in full: each kind of failure once, with the nodes that it met."""
+    """A table of all nodes."""
     rows = [("node", "profile", "policy", "what came of it", "time")]
     for name, result in results.items():
         if isinstance(result, InfraError):
@@ -231,12 +233,8 @@ def _short(name: str, error: InfraError) -> str:
 
 
 def failures(results: Mapping[str, Brought | InfraError]) -> str:
-    """Every failure in full."""
-    texts: dict[str, list[str]] = {}
-    for name, result in results.items():
-        if isinstance(result, InfraError):
-            texts.setdefault(result.text(), []).append(name)
-    return "\n".join(texts)
+    """Every failure in full; what is the same for several nodes once."""
+    return "\n".join(dict.fromkeys(item.text() for item in results.values() if isinstance(item, InfraError)))
 
 
 def would(result: Brought) -> str:
@@ -265,3 +263,18 @@ def next_command(results: Mapping[str, Brought | InfraError]) -> str:
 def nowhere() -> contextlib.AbstractContextManager[Any]:
     """Where there is no view that must make room."""
     return contextlib.nullcontext()
+
+
+def data(results: Mapping[str, Brought | InfraError], nodes: Sequence[Node]) -> list[dict[str, Any]]:
+    """Every result as JSON data, in the nodes' order, each with the same fields."""
+    found = []
+    for node in nodes:
+        result = results[node.name]
+        if isinstance(result, Brought):
+            found.append({**result.data(), "error": "", "problems": []})
+            continue
+        nothing = Brought(node.name, node.profile, "nothing", "").data()
+        state = "left" if isinstance(result, Refused | Interrupted) else "failed"
+        problems = [problem.data() for problem in result.problems]
+        found.append({**nothing, "state": state, "error": result.kind, "problems": problems})
+    return found

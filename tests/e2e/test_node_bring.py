@@ -40,8 +40,7 @@ def test_bare_machines_become_what_the_file_says_and_once_is_enough(pair: Rig) -
 
     first = pair("bootstrap", "all", "--json").json
     assert first["failed"] == 0
-    for machine in pair.machines:
-        result = first["nodes"][machine.name]["result"]
+    for machine, result in zip(pair.machines, first["nodes"], strict=True):
         assert (result["state"], result["updated"], result["rebooted"]) == ("converged", 1, False)
         node = pair.node(machine)
         assert (node["profile"], node["digest"], node["origin"]) == ("box", result["digest"], "bootstrap")
@@ -59,6 +58,11 @@ def test_bare_machines_become_what_the_file_says_and_once_is_enough(pair: Rig) -
     pair.client.told(pair.machine, 'resources="package[a] file[/b]"')
     would = pair("converge", "all", "--why-run")
     assert "node0  would change package[a]" in would.out and pair.node()["digest"] == result["digest"]
+    pair.client.told(pair.machine, 'resources="package[a] file[/b]"\ncode=37')
+    boot = pair.machine.boot_id
+    pair("converge", "all", "--why-run")
+    assert pair.machine.boot_id == boot and pair.node()["converged"], "a why-run restarts nothing"
+    pair.client.told(pair.machine, 'resources="package[a] file[/b]"')
     done = pair("converge", "all")
     assert done.out.index("node0  ✓") < done.out.index("node1  conv") and " → " in done.out
     assert pair.node()["digest"] != result["digest"]
@@ -74,7 +78,7 @@ def test_a_machine_that_must_be_restarted(rig: Rig) -> None:
 
     boot = rig.machine.boot_id
     rig.client.told(rig.machine, "code=37\nonce=1")
-    result = rig("bootstrap", "node0", "--json").json["nodes"]["node0"]["result"]
+    result = rig("bootstrap", "node0", "--json").json["nodes"][0]
     assert result["rebooted"] and result["smoke"].startswith("passed")
     assert rig.machine.boot_id != boot and rig.node()["digest"] == result["digest"]
 
@@ -154,7 +158,7 @@ def test_with_a_real_client(infra: Infra, bed: Bed, tmp_path: Path) -> None:
     text = '{run_list: ["recipe[desk]"], attributes: {desk: {text: one}}}'
     rig.write(chef="", profile=text)
     accept = {"CHEF_LICENSE": "accept-silent"}
-    first = rig("bootstrap", "node0", "--json", **accept).json["nodes"]["node0"]["result"]
+    first = rig("bootstrap", "node0", "--json", **accept).json["nodes"][0]
     assert first["changed"] == ["file[/etc/desk]"]
     rig.write(chef="", profile=text.replace("one", "two"))
     would = rig("converge", "node0", "--why-run", **accept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -20,6 +21,7 @@ from infra.node.rolling import group_of, limits, roll
 from infra.spec.load import load
 from infra.spec.machines import at_a_time
 from infra.ui import bring_view as view
+from tests.unit.test_json_docs import table
 
 
 def box(number: int, group: str = "titan", profile: str = "gpu") -> Node:
@@ -184,11 +186,19 @@ def test_the_live_board() -> None:
     board.end("titan-1")
     rows = board.rows()
     assert rows[0][:2] == ("titan-0", "converging") and rows[0][3] == "package[a]"
-    assert rows[-1][0] == "1 waiting, 1 done" and len(rows) == 2
-    assert board.__rich__().row_count == 2
+    assert len(rows) == 1 and board.foot() == "1 waiting, 1 done"
+    assert len(board.__rich__().renderables) == 2
 
 
 def test_a_result_as_data() -> None:
     warned = replace(DONE, warnings=(Problem("w", level="warning"),))
     assert warned.data()["changed"] == ["x", "y"] and warned.data()["seconds"] == 61.2
     assert view.warnings({"a": warned, **RESULTS}) == [Problem("w", level="warning")]
+
+
+def test_the_json_is_as_documented() -> None:
+    nodes = [box(number) for number in range(6)]
+    found = {"format": 1, "cluster": "lab", "nodes": view.data(RESULTS, nodes), "failed": 2}
+    table(json.loads(json.dumps(found)), "infra node bootstrap")
+    states = [item["state"] for item in view.data(RESULTS, nodes)]
+    assert states == ["failed", "converged", "nothing", "left", "reboot", "would"]
