@@ -26,6 +26,7 @@ log = logging.getLogger("infra.proc")
 
 LineSink = Callable[[str], None]
 REDACTED = "(redacted)"
+OURS = ("INFRA_SUDO_PASSWORD",)  # of our environment, and nobody else's: no child gets it
 FOLLOW = 0.05  # seconds between looks at a file that a child writes to
 
 
@@ -285,7 +286,7 @@ def _spawn(
         return subprocess.Popen(
             list(argv),
             cwd=cwd,
-            env=dict(env) if env is not None else None,
+            env={name: value for name, value in (os.environ if env is None else env).items() if name not in OURS},
             stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
             stdout=targets[0],
             stderr=targets[1],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -117,3 +118,10 @@ def test_nothing_of_a_killed_child_works_on_alone(tmp_path: Path) -> None:
         proc.run(python(code), deadline=20)
     time.sleep(1.5)
     assert not (tmp_path / "late").exists()
+
+
+def test_no_child_gets_the_sudo_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFRA_SUDO_PASSWORD", "hunter22")
+    script = 'echo "${INFRA_SUDO_PASSWORD-none}"'
+    for env in (None, {**os.environ}):
+        assert proc.run(["sh", "-c", script], deadline=10, env=env).out == "none\n"
