@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from infra.spec.load import Loaded
 
 F = TypeVar("F", bound=Callable[..., Any])
+YES = ("y", "yes")
 Aside = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
@@ -85,26 +86,25 @@ def fleet(
     from infra.node.auth import Auth
     from infra.node.ssh import Fleet
     from infra.node.trust import Pins
+    from infra.proc import Cancel
+    from infra.ui import terminal
+
+    halt = cancel or Cancel()
+
+    def stop() -> bool:
+        return halt.asked > 0
 
     lock = threading.Lock()
 
     def secret(what: str) -> str:
         with lock, aside():
-            return str(
-                click.prompt(
-                    what[:1].upper() + what[1:],
-                    hide_input=True,
-                    err=True,
-                    default="",
-                    prompt_suffix=": ",
-                    show_default=False,
-                )
-            )
+            return terminal.answer(f"{what[:1].upper()}{what[1:]}: ", hidden=True, stop=stop)
 
     def confirm(node: Node, seen: str) -> bool:
         with lock, aside():
-            click.echo(f"{node.name} ({node.login}) is not known yet. Its host key is\n  {seen}", err=True)
-            return click.confirm("Is that the machine's own? It is then pinned", default=False, err=True)
+            question = f"{node.name} ({node.login}) is not known yet. Its host key is\n  {seen}\n"
+            question += "Is that the machine's own? It is then pinned [y/N]: "
+            return terminal.answer(question, stop=stop).strip().lower() in YES
 
     for given in reach.accepted:
         if not given.startswith("SHA256:"):
@@ -129,7 +129,7 @@ def fleet(
         auth,
         parallel=reach.parallel,
         nodes=nodes,
-        cancel=cancel,
+        cancel=halt,
         confirm=confirm if reach.ask else None,
         accepted=reach.accepted,
         authorities=loaded.cluster.access.ssh_ca,

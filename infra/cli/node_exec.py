@@ -123,7 +123,7 @@ def _said(
     for node in nodes:
         result = results[node.name]
         if isinstance(result, InfraError):
-            found.append(Said(node.name, None, "", "", reason(result), result.kind))
+            found.append(Said(node.name, None, "", "", reason(result), result.kind, result.problems[0].fix))
         else:
             found.append(Said(node.name, result.code, result.out, result.err))
     return found

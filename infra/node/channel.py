@@ -22,6 +22,7 @@ from typing import Literal
 # password: sudo that is known to need one, which is sent at once.
 How = Literal["plain", "free", "prompt", "password"]
 DAMAGED = 74
+MOST = 64 << 20  # bytes of output that are kept; whoever prints more than that is stopped
 Blob = Callable[[], bytes]
 
 
@@ -104,6 +105,7 @@ class Stream:
     on_line: Callable[[str], None] | None = None
     begun: bool = False
     ended: bool = False
+    size: int = 0
     noise: bytearray = field(default_factory=bytearray)
     _kept: list[bytes] = field(default_factory=list)
     _rest: bytes = b""
@@ -152,6 +154,7 @@ class Stream:
             del self.noise[:-4096]
         elif not self.ended and data:
             self._kept.append(data)
+            self.size += len(data)
             if self.on_line:
                 self._line += data
                 if data.endswith(b"\n"):

@@ -25,6 +25,7 @@ __all__ = ["Blob", "Connection", "Fleet", "Ran"]
 
 T = TypeVar("T")
 TICK = 0.1  # seconds between looks whether the user wants to stop
+PATIENCE = 20.0  # seconds that work may take to end after the first Ctrl-C; after the second none
 ALWAYS = 3600.0
 
 
@@ -221,6 +222,9 @@ class Fleet:
                 while crew.busy(TICK):
                     if self.cancel.asked:
                         lines.cut()
+                        if crew.busy(PATIENCE if self.cancel.asked == 1 else TICK):
+                            crew.give_up()
+                            break
             except BaseException:  # a KeyboardInterrupt that nobody turned into a cancel
                 self.cancel.asked += 1
                 lines.cut()
@@ -244,6 +248,7 @@ class _Crew(Generic[T]):
         self.fleet, self.work, self.done = fleet, work, done
         self.results: dict[str, T | InfraError] = {}
         self.broken: list[BaseException] = []
+        self._nodes = nodes
         self._todo: queue.SimpleQueue[Node] = queue.SimpleQueue()
         for node in nodes:
             self._todo.put(node)
@@ -265,6 +270,13 @@ class _Crew(Generic[T]):
                 return True
             self._threads.pop()
         return False
+
+    def give_up(self) -> None:
+        """What has not ended counts as interrupted."""
+        with self._lock:
+            late = Interrupted("interrupted", why="Ctrl-C", fix="run the same command again")
+            self.results = {node.name: self.results.get(node.name, late) for node in self._nodes}
+            self.done = None
 
     def _worker(self) -> None:
         while not self.broken:

@@ -124,6 +124,12 @@ class Exec:
                 why="\n".join((self._err.text.strip() or self._out.text.strip()).splitlines()[-5:]),
                 fix="look at what it waits for on that machine, then run the same command again",
             )
+        if max(self._out.size, self._err.size) + len(self._out._rest) > wire.MOST:
+            raise NodeFailed(
+                f"{self.node.name}: a script printed more than {wire.MOST >> 20} MB",
+                where=self.node.where or self.node.login,
+                fix="let it print less, or into a file there",
+            )
         silent = now - self.line.heard
         if silent > SILENT:
             raise self._lost(f"nothing was heard for {silent:.0f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from paramiko.pkey import UnknownKeyType
 
 from infra.errors import FileError, LoginRefused
 from infra.node.auth import Auth
@@ -52,6 +55,7 @@ class Keys:
             if self._agent is not None:
                 self._agent.close()
                 self._agent = None
+            self._good = {user: item for user, item in self._good.items() if item.login != "agent"}
 
     def took(self, user: str, candidate: Candidate) -> None:
         self._good[user] = candidate
@@ -80,9 +84,10 @@ class Keys:
         for candidate in self._agents():
             if (allowed is None or candidate.key.asbytes() in allowed) and fresh(candidate):
                 yield candidate
-        for path in files:
-            if (loaded := self._load(path)) and fresh(loaded):
-                yield loaded
+        for path in () if named else files:
+            with contextlib.suppress(FileError):  # nobody named it: one that is of no use is no matter
+                if (loaded := self._load(path)) and fresh(loaded):
+                    yield loaded
         for path in self.locked(files) if self.auth.ask else ():
             if _public(path) not in offered and (loaded := self._load(path, ask=True)) and fresh(loaded):
                 yield loaded
@@ -116,7 +121,7 @@ class Keys:
             if ask:
                 raise _unusable(path, "it has a passphrase") from None
             return None
-        except (OSError, ValueError, paramiko.SSHException, paramiko.PKey.UnknownKeyType) as error:
+        except (OSError, ValueError, paramiko.SSHException, UnknownKeyType, UnsupportedAlgorithm) as error:
             why = "the passphrase is wrong" if ask and isinstance(error, ValueError) else str(error)
             raise _unusable(path, why) from error
         return Candidate("certificate" if key.public_blob else "key", str(path), key)

@@ -44,16 +44,14 @@ def _table(rows: Sequence[Row], offline: bool) -> None:
 
     table = Table(box=None, pad_edge=False)
     for name in ("name", "kind", "profile", "address", "GPU", "policy or image", "converged", "health"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("name", "kind"))
+        table.add_column(name, overflow="fold", no_wrap=name not in ("address", "health"))
     for row in rows:
         node = row.node
-        where = node.login if node.address else "no address yet"
-        place = where + (f" by {node.jump}" if node.jump else "")
-        kind = node.kind + (f" {node.region}" if node.region else "")
+        way = " ".join(filter(None, [node.region, f"by {node.jump}" if node.jump else ""]))
+        place = "\n".join(filter(None, [node.login if node.address else "no address yet", way]))
         converged = _ago(row.seen.converged) if row.seen else ""
-        table.add_row(
-            node.name, kind, node.profile, place, _gpus(row), _policy(row), converged, _health(row, offline)
-        )  # fmt: skip
+        cells = (node.name, node.kind, node.profile, place, _gpus(row), _policy(row), converged, _health(row, offline))
+        table.add_row(*cells)
     console().print(table)
 
 
@@ -133,6 +131,7 @@ class Said:
     err: str
     why: str = ""
     kind: str = ""
+    fix: str = ""
 
     @property
     def failed(self) -> bool:
@@ -154,7 +153,7 @@ def outputs(said: Sequence[Said], *, printed: bool = False) -> None:
         lines = [] if printed else one.out.splitlines()
         lines += [_styled(line, fg="yellow") for line in one.err.splitlines()]
         if one.why:
-            lines.append(_styled(one.why, fg="red"))
+            lines += [_styled(one.why, fg="red"), *([f"fix: {one.fix}"] if one.fix else [])]
         elif one.code:
             lines.append(_styled(f"exit code {one.code}", fg="red"))
         for line in lines or ([] if printed else [_styled("(nothing)", dim=True)]):
