@@ -77,7 +77,7 @@ class Incomplete(ValueError):
 
 
 def parse(lines: Iterable[str], heard: float) -> Facts:
-    """The facts in what preflight.sh printed; ``heard`` is our clock when its first line came. Pure."""
+    """The facts in what preflight.sh printed; ``heard`` is our clock when it told its own. Pure."""
     many: dict[str, list[str]] = {}
     for line in lines:
         key, tab, value = line.partition("\t")
@@ -102,7 +102,7 @@ def parse(lines: Iterable[str], heard: float) -> Facts:
     return Facts(
         boot=one("boot"),
         hostname=one("hostname"),
-        skew=float(one("clock", "0") or 0) - heard,
+        skew=float(one("clock")) - heard if one("clock") else 0.0,
         same="same" in many,
         drift=tuple(many.get("drift", ())),
         node=_object(one("node")),

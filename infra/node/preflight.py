@@ -35,7 +35,7 @@ def ask(
     heard: list[float] = []
 
     def line(text: str) -> None:
-        if not heard:
+        if text.startswith("clock\t"):
             heard.append(time.time())
         if waiting is not None and text.startswith("waiting\t"):
             waiting(text.partition("\t")[2])

@@ -170,6 +170,7 @@ def preflight(root: Path, *words: str, digest: str = "d1") -> Facts:
 
 MACHINE = {
     "proc/sys/kernel/random/boot_id": "boot-1\n",
+    "proc/sys/kernel/hostname": "titan-01\n",
     "proc/meminfo": "MemTotal:       65000000 kB\n",
     "proc/modules": "nouveau 1 0 - Live\n",
     "etc/os-release": 'PRETTY_NAME="Ubuntu 24.04.1 LTS"\nID=ubuntu\nVERSION_ID="24.04"\n',

@@ -4,7 +4,7 @@
 # HOW: "quick" to stop where it is at that policy, "drift" to do so only when it is as it was left (its manifest is made
 # and compared: seconds), "force" never. INFRA_ROOT takes the place of / where files are read.
 #
-# Out come lines of KEY, TAB, VALUE. `clock` comes first, `end` last: what comes without it was cut off. With `same`
+# Out come lines of KEY, TAB, VALUE. `end` comes last: what comes without it was cut off. With `same`
 # there is nothing to do here: the rest was not looked at.
 set -u
 digest=$1 patience=$2 hosts=$3 how=$4
@@ -15,12 +15,19 @@ state=$root/var/lib/infra job=$root/var/lib/infra/job
 
 say() { printf '%s\t%s\n' "$1" "$2"; }
 have() { command -v "$1" >/dev/null 2>&1; }
-field() { sed -n "s/^  \"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" "$2" 2>/dev/null | head -n 1; }
 
-say clock "$(date +%s)"
-boot=$(cat "$root/proc/sys/kernel/random/boot_id")
+# Up to `same` the shell works alone, without a process: most machines of most runs have nothing to do.
+read -r boot <"$root/proc/sys/kernel/random/boot_id"
 say boot "$boot"
-say hostname "$(uname -n)"
+read -r name <"$root/proc/sys/kernel/hostname" 2>/dev/null && say hostname "$name"
+
+# alive PID BEGAN: it is the very process that began then; pids are used again.
+alive() {
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
+    # shellcheck disable=SC2086
+    set -- "$2" ${stat##*) }
+    [ "${21-}" = "$1" ]
+}
 
 # --- Who is at work: a job of ours, or a converge by other means (a pull, a person)
 running=false
@@ -30,10 +37,9 @@ if [ -f "$job/job" ]; then
         [ "$key" != boot ] || [ "$value" != "$boot" ] || running=maybe
     done <"$job/job"
     if [ -f "$job/rc" ]; then
-        say job.rc "$(cat "$job/rc")"
+        read -r value <"$job/rc" && say job.rc "$value"
         running=false
-    elif [ $running = maybe ] && read -r pid began <"$job/pid" 2>/dev/null &&
-        [ "$(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | cut -d' ' -f20)" = "$began" ]; then
+    elif [ $running = maybe ] && { read -r pid began <"$job/pid"; } 2>/dev/null && alive "$pid" "$began"; then
         running=true
     else
         running=false
@@ -41,28 +47,50 @@ if [ -f "$job/job" ]; then
 fi
 say job.running $running
 if [ $running = false ] && [ -s "$root/run/infra/converge.lock" ]; then
-    other=$(sed -n 's/^process \([0-9]*\),.*/\1/p' "$root/run/infra/converge.lock")
-    if [ -n "$other" ] && tr '\000' ' ' <"/proc/$other/cmdline" 2>/dev/null | grep -q converge; then
-        say converging "$(cat "$root/run/infra/converge.lock")"
+    read -r holder <"$root/run/infra/converge.lock"
+    other=${holder#process } other=${other%%,*}
+    if [ -d "/proc/$other" ] && tr '\000' ' ' <"/proc/$other/cmdline" 2>/dev/null | grep -q converge; then
+        say converging "$holder"
     fi
 fi
 
 # --- What it was brought to
-[ ! -f "$state/node.json" ] || say node "$(tr '\n\t' '  ' <"$state/node.json")"
-status=none reported=
+text() { value=${line#*: } value=${value%,} value=${value#\"} value=${value%\"}; }
+at='' converged='' whole=''
+if [ -f "$state/node.json" ]; then
+    while IFS= read -r line || [ -n "$line" ]; do
+        whole="$whole $line"
+        case $line in
+            '  "digest":'*) text && at=$value ;;
+            '  "converged":'*) text && converged=$value ;;
+        esac
+    done <"$state/node.json"
+    say node "$whole"
+fi
+status=none code='' reported=
 if [ -f "$state/report.json" ]; then
-    status=$(field status "$state/report.json") reported=$(field digest "$state/report.json")
-    say report "$status $(field exit "$state/report.json") $reported"
+    while IFS= read -r line; do
+        case $line in
+            '  "status":'*) text && status=$value ;;
+            '  "exit":'*) text && code=$value ;;
+            '  "digest":'*) text && reported=$value && break ;;
+        esac
+    done <"$state/report.json"
+    say report "$status $code $reported"
 fi
 drained=false
 [ ! -e "$state/drained" ] || drained=true
 say drained $drained
 [ ! -e "$root/etc/kubernetes/kubelet.conf" ] || say kubelet yes
 reboot=no
-! grep -q '^infra: ' "$root/run/reboot-required" 2>/dev/null || reboot=yes
+if [ -f "$root/run/reboot-required" ]; then
+    while read -r line || [ -n "$line" ]; do
+        case $line in 'infra: '*) reboot=yes ;; esac
+    done <"$root/run/reboot-required"
+fi
 say reboot $reboot
 if [ "$how" != force ] && [ $running = false ] && [ $drained = false ] && [ $reboot = no ] &&
-    [ "$(field digest "$state/node.json")" = "$digest" ] && [ -n "$(field converged "$state/node.json")" ] &&
+    [ "$at" = "$digest" ] && [ -n "$converged" ] &&
     { [ "$status" = none ] || [ "$status $reported" = "converged $digest" ]; }; then
     manifest=$state/policy/$digest/bin/manifest drift=
     if [ "$how" = drift ] && [ -x "$manifest" ] && [ -s "$state/manifest.tsv" ]; then
@@ -77,6 +105,7 @@ if [ "$how" != force ] && [ $running = false ] && [ $drained = false ] && [ $reb
 fi
 
 # --- The system
+say clock "$(date +%s)"
 sed -n 's/^\(ID\|VERSION_ID\|PRETTY_NAME\)="\{0,1\}\([^"]*\)"\{0,1\}$/os.\1 \2/p' "$root/etc/os-release" |
     while read -r key value; do say "$key" "$value"; done
 say arch "$(uname -m)"
