@@ -108,29 +108,36 @@ class Stream:
     size: int = 0
     noise: bytearray = field(default_factory=bytearray)
     _kept: list[bytes] = field(default_factory=list)
-    _rest: bytes = b""
+    _rest: bytearray = field(default_factory=bytearray)
     _line: bytes = b""
 
     @property
     def text(self) -> str:
-        return (b"".join(self._kept) + (self._rest if self.begun and not self.ended else b"")).decode(
+        return (b"".join(self._kept) + bytes(self._rest if self.begun and not self.ended else b"")).decode(
             "utf-8", "replace"
         )
 
     @property
+    def held(self) -> int:
+        """Bytes of output that are kept."""
+        return self.size + len(self._rest)
+
+    @property
     def before(self) -> str:
         """What was printed before the script began."""
-        rest = b"" if self.begun else self._rest
+        rest = b"" if self.begun else bytes(self._rest)
         return (bytes(self.noise) + rest).decode("utf-8", "replace").strip()
 
     def feed(self, data: bytes) -> None:
         self._rest += data
+        if self.begun and b"\n" not in data:
+            return  # every line of ours has an end; a long one of theirs is not looked through again and again
         prompt = self.token + b":password"  # sudo's, which has no line break
         while not self.begun and (at := self._rest.find(prompt)) >= 0:
-            self._rest = self._rest[:at] + self._rest[at + len(prompt) :]
+            del self._rest[at : at + len(prompt)]
             self.mark("password", "")
-        lines = self._rest.split(b"\n")
-        self._rest = lines.pop()
+        lines = bytes(self._rest).split(b"\n")
+        self._rest[:] = lines.pop()
         for line in lines:
             self._take(line)
 

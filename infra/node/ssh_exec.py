@@ -124,7 +124,7 @@ class Exec:
                 why="\n".join((self._err.text.strip() or self._out.text.strip()).splitlines()[-5:]),
                 fix="look at what it waits for on that machine, then run the same command again",
             )
-        if max(self._out.size, self._err.size) + len(self._out._rest) > wire.MOST:
+        if max(self._out.held, self._err.held) > wire.MOST:
             raise NodeFailed(
                 f"{self.node.name}: a script printed more than {wire.MOST >> 20} MB",
                 where=self.node.where or self.node.login,

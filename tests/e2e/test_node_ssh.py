@@ -304,6 +304,27 @@ def test_200_ms_of_delay(machine: Machine, tmp_path: Path) -> None:
             assert ran.seconds < 1.6  # open, run, ask and get: four ways there and back at most
 
 
+def test_keys_are_made_anew_on_the_way(machine: Machine, tmp_path: Path) -> None:
+    free(machine)
+    machine.put("RekeyLimit 1M\n", "/etc/ssh/sshd_config.d/rekey.conf")
+    machine.run("pkill -HUP -o -x sshd")
+    time.sleep(0.5)
+    data = os.urandom(6_000_000)
+    with fleet(machine, tmp_path).connect(node(machine)) as connection:
+        for _ in range(2):
+            ran = connection.run("infra_blob it | sha256sum; head -c 4000000 /dev/zero", blobs={"it": lambda: data})
+            assert ran.out[:64] == hashlib.sha256(data).hexdigest() and len(ran.out) > 4_000_000
+
+
+def test_too_much_output(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.node.channel.MOST", 4 << 20)
+    with pytest.raises(NodeFailed, match="printed more than 4 MB"):
+        connection.run("yes")
+    with pytest.raises(NodeFailed, match="printed more than 4 MB"):
+        connection.run("cat /dev/zero")
+    assert connection.run("echo well").out == "well\n"
+
+
 def test_a_connection_cut_at_any_point(machine: Machine, tmp_path: Path) -> None:
     free(machine)
     script = "for i in 1 2 3 4 5 6 7 8; do echo $i; infra_blob it >/tmp/it; done"
