@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from infra.cli.node_choose import Chosen
     from infra.errors import InfraError
     from infra.node.bring import Brought, Options, Wants
+    from infra.node.model import Node
     from infra.spec.load import Loaded
     from infra.ui.bring_view import Reporter
 
@@ -214,6 +215,8 @@ def _run(
     details: bool,
     yes: bool,
 ) -> int:
+    from dataclasses import replace
+
     from infra import proc
     from infra.cli.node_choose import choose
     from infra.errors import InfraError
@@ -225,8 +228,14 @@ def _run(
     cancel = proc.Cancel()
     room: list[Reporter] = []
     chosen = choose(
-        loaded, patterns, reach, cancel=cancel, aside=lambda: room[0].aside() if room else bring_view.nowhere()
+        loaded,
+        patterns,
+        reach,
+        profiled=True,
+        cancel=cancel,
+        aside=lambda: room[0].aside() if room else bring_view.nowhere(),
     )
+    chosen = replace(chosen, nodes=_with_a_profile(chosen.nodes))
     wants = Wants(loaded, *client)
     for node in chosen.nodes:
         wants.of(node)  # a profile that does not resolve is said before anything is reached
@@ -257,6 +266,23 @@ def _pulled(loaded: Loaded, results: Results) -> None:
     done = [item for item in results.values() if not isinstance(item, InfraError) and item.state != "would"]
     for note in pulling.reverting(loaded, [(item.profile, item.digest) for item in done]):
         click.echo(f"note: {note}", err=True)
+
+
+def _with_a_profile(nodes: Sequence[Node]) -> list[Node]:
+    """Those that a policy makes. Raises UsageError when there is none among them."""
+    from infra.errors import UsageError
+
+    found = [node for node in nodes if node.profile]
+    others = [node.name for node in nodes if not node.profile]
+    if not found:
+        raise UsageError(
+            f"{', '.join(others)} {'has' if len(others) == 1 else 'have'} no profile",
+            why="what they are is not said by a policy",
+            fix="infra node list shows every machine's profile",
+        )
+    if others:
+        click.echo(f"left out, without a profile: {', '.join(others)}", err=True)
+    return found
 
 
 def _asked(count: int, reach: Reach, yes: bool) -> None:

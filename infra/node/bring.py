@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from infra.cloud.work import who
 from infra.errors import NodeBusy, Problem
-from infra.node import client, failures, fitness, job, keys, preflight
+from infra.node import client, failures, fitness, job, keys, preflight, sources
 from infra.node.client import Package, Packages
 from infra.node.drain import Kubectl, aside
 from infra.node.facts import Facts
@@ -100,7 +100,6 @@ class Options:
     reboot_deadline: float = 900
     away: float = 900
     kubectl: Kubectl = field(default_factory=Kubectl)
-    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class _Work:
         return preflight.ask(
             self.connection,
             self.digest,
-            hosts=options.hosts,
+            hosts=sources.hosts(self.wanted.policy),
             patience=options.patience,
             how="force" if options.force or options.why_run else "drift" if options.check_drift else "quick",
             waiting=lambda holder: self.stage("waiting", f"for process {holder}"),

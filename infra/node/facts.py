@@ -59,6 +59,7 @@ class Facts:
     key_enrolled: bool = False
     managers: tuple[str, ...] = ()
     unresolved: tuple[str, ...] = ()
+    unresolved_policy: tuple[str, ...] = ()
     locked: str = ""
     interrupted: str | None = None
 
@@ -135,6 +136,7 @@ def parse(lines: Iterable[str], heard: float) -> Facts:
         key_enrolled="secureboot.key" in many,
         managers=tuple(many.get("manager", ())),
         unresolved=tuple(dict.fromkeys(many.get("unresolved", ()))),
+        unresolved_policy=tuple(dict.fromkeys(many.get("unresolved.policy", ()))),
         locked=one("locked"),
         interrupted=one("interrupted") if "interrupted" in many else None,
     )

@@ -157,6 +157,14 @@ def _names(facts: Facts, findings: _Findings) -> None:
             "/etc/apt/apt.conf.d), or take the repository out of /etc/apt",
         )
 
+    elif facts.unresolved_policy:
+        findings.warn(
+            "dns-policy",
+            f"cannot resolve {', '.join(facts.unresolved_policy)}",
+            "the policy takes packages from there, where it lacks them",
+            "name a mirror in the profile's attributes (infra.repositories), or give the machine a proxy",
+        )
+
 
 def _gpus(facts: Facts, findings: _Findings) -> None:
     wish, nvidia = findings.wish, findings.wish.profile.nvidia

@@ -37,7 +37,7 @@ def restart(connection: Connection, boot: str, *, deadline: float, tick: Callabl
     while (waited := time.monotonic() - began) < deadline:
         if tick is not None:
             tick(waited)
-        time.sleep(POLL)
+        connection._fleet.pause(POLL)  # Ctrl-C ends it: the machine comes back without us
         try:
             connection.reconnect(deadline=1)
             now = connection.run(BOOT, root=False, deadline=15).out.strip()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra.errors import InfraError, NodeBusy, NodeFailed, NodeUnfit, Problem, SpecError
-from infra.node import chips, client, failures, scripts
+from infra.node import chips, client, failures, scripts, sources
 from infra.node.client import Package, Packages
 from infra.node.facts import Facts, Gpu, Incomplete, parse
 from infra.node.fitness import Wish, judge, stop
@@ -70,6 +70,7 @@ MISFITS: dict[str, tuple[Callable[[Facts], Facts], str, str]] = {
     "inodes": (lambda facts: replace(facts, inodes={"/": 12, "/var": 99_999}), "error", "12 inodes"),
     "dpkg": (lambda facts: replace(facts, interrupted="libc6"), "error", "dpkg --configure -a"),
     "dns": (lambda facts: replace(facts, unresolved=("deb.example.org",)), "error", "deb.example.org"),
+    "dns-policy": (lambda facts: replace(facts, unresolved_policy=("nvidia.example",)), "warning", "nvidia.example"),
     "gpu-count": (lambda facts: replace(facts, gpus=facts.gpus[:1]), "error", "1 of the 2 GPUs"),
     "gpu-model": (lambda facts: replace(facts, gpus=(Gpu("a", "17c2"),) * 2), "warning", "Maxwell GPU (10de:17c2)"),
     "gpu-driver": (lambda facts: replace(facts, gpus=(Gpu("a", "2901"),) * 2), "error", "Blackwell"),
@@ -96,8 +97,8 @@ def test_a_machine_that_does_not_fit(rule: str) -> None:
 
 def test_all_that_does_not_fit_is_said_at_once() -> None:
     worst = FIT
-    for change, _, _ in MISFITS.values():
-        worst = change(worst)
+    for rule in MISFITS:
+        worst = MISFITS[rule][0](worst)
     with pytest.raises(NodeUnfit) as caught:
         stop(judge(worst, WISH))
     levels = [problem.level for problem in caught.value.problems]
@@ -226,6 +227,29 @@ def test_drift_is_something_to_do(tmp_path: Path) -> None:
     assert preflight(tmp_path).same, "a quick look does not look"
     facts = preflight(tmp_path, "drift")
     assert not facts.same and facts.drift == ("< sysctl x 1",)
+
+
+def test_names_that_a_policy_needs(tmp_path: Path) -> None:
+    text = """\
+version: 1
+cluster: lab
+profiles:
+  gpu: {nvidia: {driver: "580"}, docker: {}, run_list: ["recipe[nvidia]", "recipe[docker]"]}
+  mirror:
+    nvidia: {driver: "580"}
+    run_list: ["recipe[nvidia]"]
+    attributes: {infra: {repositories: {nvidia: {uri: "http://mirror.lab/cuda/"}}}}
+  disk: {docker: {}, run_list: ["recipe[docker]"], attributes: {infra: {repositories: {docker: {uri: "file:///srv"}}}}}
+  bare: {nvidia: {driver: "580"}}
+"""
+    loaded = load(tmp_path / "cluster.yaml", text=text)
+    found = {name: sources.hosts(of(loaded, name)) for name in loaded.cluster.profiles}
+    assert found == {
+        "gpu": ("download.docker.com", "developer.download.nvidia.com"),
+        "mirror": ("mirror.lab",),
+        "disk": (),
+        "bare": (),
+    }
 
 
 def test_half_an_answer_is_none() -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.cli.main import run
 from infra.errors import InfraError, NodeFailed, Problem, Refused
 from infra.node.bring import Brought
 from infra.node.model import Node
@@ -202,3 +203,34 @@ def test_the_json_is_as_documented() -> None:
     table(json.loads(json.dumps(found)), "infra node bootstrap")
     states = [item["state"] for item in view.data(RESULTS, nodes)]
     assert states == ["failed", "converged", "nothing", "left", "reboot", "would"]
+
+
+# --- The command line
+
+
+@pytest.mark.parametrize(
+    "words", [["bootstrap"], ["converge", "all", "--max-unavailable", "0"], ["converge", "nobody"]]
+)
+def test_wrong_usage(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "cluster.yaml").write_text(
+        "version: 1\ncluster: lab\nprofiles: {gpu: {}}\nmetal: {titan: {profile: gpu, hosts: [titan-01]}}\n"
+    )
+    assert run(["node", *words]) == 1
+    said = capsys.readouterr()
+    assert "fix: " in said.err or "Usage" in said.err, said
+
+
+def test_a_profile_that_does_not_resolve_is_said_before_anything_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cluster.yaml").write_text(
+        'version: 1\ncluster: lab\nprofiles: {gpu: {run_list: ["recipe[nowhere]"]}}\n'
+        "metal: {titan: {profile: gpu, hosts: [{name: titan-01, address: 192.0.2.1}]}}\n"
+    )
+    assert run(["node", "bootstrap", "all"]) == 1
+    assert "there is no cookbook 'nowhere'" in capsys.readouterr().err

@@ -168,14 +168,16 @@ done
 # --- Names: what its own apt and the policy fetch from; behind a proxy, the proxy's alone
 proxy=$(apt-config dump 2>/dev/null | sed -n 's/^Acquire::https\{0,1\}::Proxy "\([^"]*\)";/\1/p' | head -n 1)
 if [ -n "$proxy" ]; then
-    hosts=$(echo "$proxy" | sed 's|^[a-z]*://||; s|^.*@||; s|[:/].*||')
+    hosts='' own=$(echo "$proxy" | sed 's|^[a-z]*://||; s|^.*@||; s|[:/].*||')
 else
     own=$(cat "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/* 2>/dev/null | grep -v '^#' |
         grep -oE 'https?://[^/ :]+' | sed 's|.*/||' | sort -u)
-    hosts="$hosts $own"
 fi
-for host in $hosts; do
+for host in $own; do
     { timeout 10 getent ahosts "$host" >/dev/null 2>&1 || say unresolved "$host"; } &
+done
+for host in $hosts; do
+    { timeout 10 getent ahosts "$host" >/dev/null 2>&1 || say unresolved.policy "$host"; } &
 done
 wait
 
