@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import paramiko
 
 from infra.errors import InfraError, NodeUnreachable, UsageError
-from infra.node import ssh_config, ssh_link, ssh_login, trust
+from infra.node import openssh, ssh_config, ssh_link, ssh_login, trust
 from infra.node.auth import Auth
 from infra.node.model import Node
 from infra.node.ssh_login import Login
@@ -125,30 +125,15 @@ class Lines:
         known = self.nodes.get(last)
         if known is not None:
             return dataclasses.replace(known, jump=before) if before else known
-        user, _, place = last.rpartition("@")
-        host, port = place, ""
-        if place.startswith("["):
-            host, _, port = place[1:].partition("]")
-            port = port.removeprefix(":")
-        elif place.count(":") == 1:
-            host, _, port = place.partition(":")
-        if not host or (port and not port.isdigit()):
+        made = openssh.outside(last)
+        if not made.address or made.address.startswith("-"):
             raise UsageError(
                 f"{last!r} is no jump host",
                 where=node.where,
                 fix="give the name of a node, or user@host or user@host:port",
             )
-        return Node(
-            name=f"{host}:{port}" if port else host,
-            kind="host",
-            group="jump",
-            profile="",
-            user=user or ssh_config.user(host, self.auth.config) or getpass.getuser(),
-            address=host,
-            port=int(port or 22),
-            jump=before,
-            where=node.where,
-        )
+        user = made.user or ssh_config.user(made.address, self.auth.config) or getpass.getuser()
+        return dataclasses.replace(made, user=user, jump=before, where=node.where)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
