@@ -183,7 +183,6 @@ def _rolled(chosen: Chosen, wants: Wants, options: Options, show: Reporter, shar
     from contextlib import closing
 
     from infra.node.bring import bring
-    from infra.node.model import Node
     from infra.node.rolling import limits, roll
 
     def one(node: Node) -> Brought:

@@ -240,9 +240,14 @@ class _Asked:
         if pattern.key == "kind" and pattern.values == ("metal",):
             jumps = [metal.jump or "" for metal in self.cluster.metal.values()]
             return {region for jump in jumps for region in self._jump(jump)}
-        if pattern.key == "group" and all(value in self.cluster.metal for value in pattern.values):
+        if pattern.key == "group" and all(map(self._only_metal, pattern.values)):
             return {region for value in pattern.values for region in self._jump(self.cluster.metal[value].jump or "")}
         return self.regions
+
+    def _only_metal(self, group: str) -> bool:
+        """A pool or a host may have the name of a group of metal too."""
+        cluster = self.cluster
+        return group in cluster.metal and group not in cluster.pools and group not in cluster.hosts
 
     def _name(self, name: str) -> Iterable[str]:
         node = self.metal.get(name)

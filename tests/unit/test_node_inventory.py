@@ -235,6 +235,15 @@ def test_a_jump_host_in_aws_is_looked_up(tmp_path: Path) -> None:
     assert [node.name for node in found.jumps(deep)] == ["titan-01", "head-1"]
 
 
+def test_a_pool_with_the_name_of_a_metal_group_is_not_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(LAB.read_text().replace("  titan:\n", "  gpu:\n"))
+    found = Inventory(load(path), ALL)
+    assert regions_asked(found, ["group:gpu"]) == ("us-west-2", "us-east-1", "eu-west-1")
+    assert len(found.pick(["group:gpu"])) == 10
+    assert regions_asked(found, ["titan-01"]) == ()
+
+
 def test_jump_hosts_in_a_ring_end(tmp_path: Path) -> None:
     lab = metal(tmp_path, "  a: {profile: p, hosts: [one], jump: two}\n  b: {profile: p, hosts: [two], jump: one}\n")
     found = Inventory(lab)
@@ -280,6 +289,48 @@ def test_a_cluster_without_aws_needs_none(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(cloud, "look_site", None)
     found = cloud.inventory(load(LABS / "two-boxes.yaml"))
     assert [node.login for node in found.nodes] == ["sam@192.0.2.11", "sam@192.0.2.12:2222"]
+
+
+def described(state: str = "running", **tags: str) -> dict[str, Any]:
+    made = [{"Key": key.replace("_", ":", 1) if key != "Name" else key, "Value": value} for key, value in tags.items()]
+    return {"InstanceId": "i-1", "State": {"Name": state}, "Tags": made, "PrivateIpAddress": "10.0.0.1"}
+
+
+def test_which_instances_are_machines_of_ours() -> None:
+    host = cloud._instance("lab", "r", described(infra_host="dev", infra_profile="gpu", Name="lab-dev-2"))
+    assert host and (host.kind, host.group, host.profile, host.label) == ("host", "dev", "gpu", "dev-2")
+    pool = cloud._instance("lab", "r", described("pending", infra_pool="cpu", Name="lab-cpu"))
+    assert pool and (pool.kind, pool.group, pool.state) == ("pool", "cpu", "pending")
+    plane = cloud._instance("lab", "r", {**described(Name="lab-control-plane-1"), "Tags": [
+        {"Key": "infra:control-plane", "Value": "true"}, {"Key": "Name", "Value": "lab-control-plane-1"}]})  # fmt: skip
+    assert plane and (plane.kind, plane.label) == ("control-plane", "control-plane-1")
+    assert cloud._instance("lab", "r", described(infra_bake="x", Name="a bake")) is None
+
+
+@pytest.mark.parametrize(
+    "item, word",
+    [
+        ({"HealthStatus": "HEALTHY", "LifecycleState": "InService"}, ""),
+        ({"HealthStatus": "UNHEALTHY", "LifecycleState": "InService"}, "Unhealthy"),
+        ({"HealthStatus": "HEALTHY", "LifecycleState": "Terminating:Wait"}, "Terminating:Wait"),
+    ],
+)
+def test_what_a_group_thinks_of_a_machine(item: dict[str, str], word: str) -> None:
+    assert cloud._member(item) == word
+
+
+@pytest.mark.parametrize(
+    "system, instance, word",
+    [
+        ("ok", "ok", "ok"),
+        ("ok", "initializing", "initializing"),
+        ("impaired", "ok", "impaired"),
+        ("ok", "insufficient-data", "insufficient-data"),
+        ("", "", ""),
+    ],
+)
+def test_checks(system: str, instance: str, word: str) -> None:
+    assert cloud._checks({"SystemStatus": {"Status": system}, "InstanceStatus": {"Status": instance}}) == word
 
 
 CONSOLE = f"""\
