@@ -230,7 +230,6 @@ def _run(
         loaded,
         patterns,
         reach,
-        profiled=True,
         cancel=cancel,
         aside=lambda: room[0].aside() if room else bring_view.nowhere(),
     )

@@ -46,7 +46,6 @@ def choose(
     reach: Reach,
     *,
     health: bool = False,
-    profiled: bool = False,
     cancel: Cancel | None = None,
     aside: Aside = contextlib.nullcontext,
     pick: Callable[[Inventory], list[Node]] | None = None,
@@ -70,20 +69,6 @@ def choose(
             pins.pin(node, key)  # the console's text is kept for some time only, and each look at it is a call
     made = fleet(loaded, keyed, reach, cancel=cancel, aside=aside)
     return Chosen(loaded, found, keyed[: len(picked)], made, tuple(keyed))
-
-
-def _profiled(picked: Sequence[Node]) -> list[Node]:
-    found = [node for node in picked if node.profile]
-    if picked and not found:
-        from infra.errors import UsageError
-
-        raise UsageError(
-            f"{picked[0].name} has no profile",
-            where=picked[0].where or "command line",
-            why="the machines of the control plane are not converged: they have no profile in cluster.yaml",
-            fix="name machines of pools, hosts or metal (infra node list shows the profile of each)",
-        )
-    return found
 
 
 def trust(chosen: Chosen) -> Trust:

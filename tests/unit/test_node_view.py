@@ -11,7 +11,7 @@ import pytest
 
 from infra.cli import node_choose
 from infra.cli.main import run
-from infra.errors import NodeUnreachable, UsageError
+from infra.errors import NodeUnreachable
 from infra.node import cloud, listing
 from infra.node.instance import Instance
 from infra.node.inventory import Inventory
@@ -163,18 +163,3 @@ def test_a_key_from_the_console_is_pinned_at_once(tmp_path: Path, monkeypatch: p
         chosen = node_choose.choose(lab, ["dev-1"], node_choose.Reach())
         assert [item.text for item in chosen.fleet.pins.known(chosen.nodes[0])] == [key]
     assert asked == [HEAD.id]
-
-
-def test_the_control_plane_is_not_converged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "cluster.yaml"
-    path.write_text((LABS / "research-lab.yaml").read_text())
-    lab = load(path)
-    plane = Instance("i-0ccccccccccccccc1", "us-west-2", "control-plane", "control-plane", "", "control-plane-1")
-    monkeypatch.setattr(cloud, "inventory", lambda *_, **__: Inventory(lab, (plane,)))
-    monkeypatch.setattr(cloud, "vouched", lambda _, nodes, __: list(nodes))
-    chosen = node_choose.choose(lab, ["all"], node_choose.Reach(), profiled=True)
-    assert "control-plane-1" not in [node.name for node in chosen.nodes]
-    assert len(chosen.nodes) == 8
-    with pytest.raises(UsageError) as caught:
-        node_choose.choose(lab, ["kind:control-plane"], node_choose.Reach(), profiled=True)
-    assert "control-plane-1 has no profile" in caught.value.text()
