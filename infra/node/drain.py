@@ -89,9 +89,3 @@ def _back(connection: Connection, kubectl: Kubectl, name: str, say: Say) -> None
         connection.run(f"rm -f {MARK}", deadline=30)
     except InfraError as error:
         say(f"STILL CORDONED: kubectl uncordon {name} ({error.problems[0].what})")
-
-
-def release(connection: Connection, hostname: str, kubectl: Kubectl, say: Say) -> None:
-    """Uncordon what a run of ours that was killed had set aside."""
-    check(kubectl, connection.node, hostname)
-    _back(connection, kubectl, hostname.lower(), say)

@@ -10,6 +10,7 @@ from infra.errors import InfraError, LoginRefused, NodeError, NodeFailed, NodeUn
 from infra.node.ssh import Connection
 
 POLL = 1.0
+LOGIN = 10.0  # seconds for one try
 # From a process of its own: the session it was asked in ends with the machine. Only in the boot that was meant: who
 # asks twice does not restart it twice.
 SCRIPT = """\
@@ -39,7 +40,7 @@ def restart(connection: Connection, boot: str, *, deadline: float, tick: Callabl
             tick(waited)
         connection._fleet.pause(POLL)  # Ctrl-C ends it: the machine comes back without us
         try:
-            connection.reconnect(deadline=1)
+            connection.reconnect(deadline=LOGIN)
             now = connection.run(BOOT, root=False, deadline=15).out.strip()
         except (NodeUnreachable, NodeFailed, LoginRefused) as error:  # refused: it is still starting up
             last = error

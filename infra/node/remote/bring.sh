@@ -38,8 +38,12 @@ if [ -n "$sha256" ] && [ "$(cut -d' ' -f1 $state/client 2>/dev/null)" != "$sha25
     found=$(sha256sum "$package" | cut -d' ' -f1)
     [ "$found" = "$sha256" ] || refuse "the client's package arrived damaged: its sha256 is $found, not $sha256"
     # Into a file and deaf to a hang-up: a link that is cut here must not leave half a package.
-    code=0
-    (trap '' HUP PIPE && exec dpkg -i "$package" >/run/infra/client.log 2>&1 8>&- 9>&-) || code=$?
+    code=0 tries=0
+    while (trap '' HUP PIPE && exec dpkg -i "$package" >/run/infra/client.log 2>&1 8>&- 9>&-) || code=$?; do
+        [ $code != 0 ] && [ $tries -lt 30 ] && grep -q ' lock ' /run/infra/client.log || break
+        code=0 tries=$((tries + 1)) # somebody else began since the preflight
+        sleep 2
+    done
     if [ $code != 0 ]; then
         printf '! the client does not install: dpkg -i ended with %s\n' $code
         tail -n 12 /run/infra/client.log | sed 's/^/! /'
