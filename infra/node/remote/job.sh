@@ -118,7 +118,12 @@ follow() { # id seen seconds
     elif [ "$(began "$pid")" = "$start" ]; then
         echo "= state running"
     else
-        echo "= state lost"
+        # A system on its way down took the job with it, and us in a moment: whoever looks again finds its next start.
+        sleep 3
+        case $(systemctl is-system-running 2>/dev/null) in
+            stopping | unknown) echo "= state running" ;;
+            *) echo "= state lost" ;;
+        esac
     fi
     echo
 }
