@@ -97,8 +97,10 @@ class Census:
         if not self._other:
             self._first, self._other[node], self._least = manifest.facts, {}, len(manifest.facts)
             return
-        own: dict[str, Value] = dict.fromkeys(self._first.keys() - manifest.facts.keys())
-        own.update(manifest.facts.items() - self._first.items())
+        first, facts = self._first, manifest.facts
+        own: dict[str, Value] = {name: value for name, value in facts.items() if first.get(name) != value}
+        if len(facts) - sum(name not in first for name in own) < len(first):
+            own.update(dict.fromkeys(first.keys() - facts.keys()))
         self._other[node] = own
         self._least = min(self._least, len(manifest.facts))
 

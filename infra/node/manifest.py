@@ -46,14 +46,16 @@ def parse(text: str, of: str, where: str = "") -> Manifest:
         raise _broken(of, where, f"{why}: {lines[0][:80]!r}" if number != FORMAT else why)
     if len(lines) < 3 or lines[-1] != "" or lines[-2] != f"end\t{len(lines) - 2}":
         raise _broken(of, where, f"it is cut short after {len(lines)} lines")
-    facts: dict[str, str] = {}
-    for line in lines[1:-2]:
-        section, tab, rest = line.partition("\t")
-        key, again, value = rest.partition("\t")
-        if not tab or not again or not line.isascii():
-            raise _broken(of, where, f"this is no line of a manifest: {line[:80]!r}")
-        name = f"{section}:{key}"
-        facts[name] = f"{facts[name]}; {value}" if name in facts else value
+    rows = [line.split("\t", 2) for line in lines[1:-2]]
+    if not text.isascii() or any(len(row) != 3 for row in rows):
+        odd = next(line for line in lines if not line.isascii() or (line.count("\t") < 2 and line != lines[0]))
+        raise _broken(of, where, f"this is no line of a manifest: {odd[:80]!r}")
+    facts = {f"{section}:{key}": value for section, key, value in rows}
+    if len(facts) != len(rows):
+        both: dict[str, list[str]] = {}
+        for section, key, value in rows:
+            both.setdefault(f"{section}:{key}", []).append(value)
+        facts = {name: "; ".join(values) for name, values in both.items()}
     return Manifest(facts, files.digest(text))
 
 

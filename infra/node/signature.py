@@ -6,6 +6,7 @@ made for anything else passes, nor this one for anything else. OpenSSH signs and
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from infra import proc
 from infra.errors import HostKeyError, NodeFailed
 from infra.node.model import Node
+from infra.node.trust import fingerprint
 
 NAMESPACE = "infra-manifest"
 BEGIN = "-----BEGIN SSH SIGNATURE-----\n"
@@ -97,19 +99,44 @@ def check(signed: Signed, keys: Sequence[str], name: str, where: str = "") -> No
     raise HostKeyError(
         f"the manifest of {name} is not signed by its host key",
         where=place,
-        why=f"{_meaning(said)} (ssh-keygen: {said[-200:]})",
+        why=f"{_meaning(signed.signature, keys)} (ssh-keygen: {said[-200:]})",
         fix="take nothing of it for true: ask whoever looks after the machine whether its host key is still its own",
     )
 
 
-def _meaning(said: str) -> str:
-    if "incorrect signature" in said or "Signature verification failed" in said:
-        return "it was changed after it was signed, or is the answer to another question"
-    if "No principal matched" in said or "no principal matched" in said.lower() or "NO_MATCH" in said:
-        return "another key has signed it"
-    if "namespace" in said:
-        return "the signature was made for something else"
-    return "the signature does not hold"
+def _meaning(armour: str, keys: Sequence[str]) -> str:
+    """Why a signature does not hold: OpenSSH says little, and other words in every version."""
+    inside = _inside(armour)
+    if inside is None:
+        return "the signature is damaged"
+    key, namespace = inside
+    if namespace != NAMESPACE:
+        return f"the signature was made for something else, {namespace[:40]!r}"
+    if key not in [" ".join(known.split()[:2]) for known in keys]:
+        known = ", ".join(fingerprint(item) for item in keys)
+        return f"another key has signed it: {fingerprint(key)}; known: {known}"
+    return "it was changed after it was signed, or is the answer to another question"
+
+
+def _inside(armour: str) -> tuple[str, str] | None:
+    """The public key (``type base64``) and the namespace that an SSHSIG names; None when it is none."""
+    try:
+        raw = base64.b64decode("".join(armour.splitlines()[1:-1]), validate=True)
+        if raw[:10] != b"SSHSIG\0\0\0\1":
+            return None
+        key, rest = _string(raw[10:])
+        namespace, _ = _string(rest)
+        return f"{_string(key)[0].decode()} {base64.b64encode(key).decode()}", namespace.decode()
+    except ValueError:
+        return None
+
+
+def _string(raw: bytes) -> tuple[bytes, bytes]:
+    """An SSH string and what follows it. Raises ValueError."""
+    size = int.from_bytes(raw[:4], "big")
+    if len(raw) < 4 + size or len(raw) < 4:
+        raise ValueError("cut short")
+    return raw[4 : 4 + size], raw[4 + size :]
 
 
 def save(signed: Signed, folder: Path, name: str) -> Path:
