@@ -35,18 +35,15 @@ class Difference:
         return readable(self.what.partition(":")[2])
 
     def data(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        return {
             "what": readable(self.what),
             "values": [
                 {"value": None if value is None else readable(value), "nodes": list(nodes)}
                 for value, nodes in self.values
             ],
+            "reason": self.reason,
+            "note": self.note,
         }
-        if self.reason:
-            found["reason"] = self.reason
-        if self.note:
-            found["note"] = self.note
-        return found
 
 
 @dataclass(frozen=True, slots=True)

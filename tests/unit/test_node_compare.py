@@ -52,6 +52,8 @@ def test_the_majority_comes_first() -> None:
     assert found.data()["differences"][1] == {
         "what": "b:y",
         "values": [{"value": None, "nodes": ["m0", "m1", "m2"]}, {"value": "3", "nodes": ["m3"]}],
+        "reason": "",
+        "note": "",
     }
 
 
