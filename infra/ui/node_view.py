@@ -39,20 +39,29 @@ def listing(rows: Sequence[Row], notes: Sequence[str], offline: bool) -> None:
         out.print(f"Next: {following}", markup=False)
 
 
+HEADS = ("name", "kind", "profile", "address", "GPU", "policy or image", "converged", "health")
+
+
 def _table(rows: Sequence[Row], offline: bool) -> None:
+    """A column that is empty in every row would only take room from the others."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("name", "kind", "profile", "address", "GPU", "policy or image", "converged", "health"):
-        table.add_column(name, overflow="fold", no_wrap=name not in ("address", "health"))
-    for row in rows:
-        node = row.node
-        way = " ".join(filter(None, [node.region, f"by {node.jump}" if node.jump else ""]))
-        place = "\n".join(filter(None, [node.login if node.address else "no address yet", way]))
-        converged = _ago(row.seen.converged) if row.seen else ""
-        cells = (node.name, node.kind, node.profile, place, _gpus(row), _policy(row), converged, _health(row, offline))
-        table.add_row(*cells)
+    columns = list(zip(*(_cells(row, offline) for row in rows), strict=True))
+    shown = [place for place, column in enumerate(columns) if any(str(cell) for cell in column)]
+    for place in shown:
+        table.add_column(HEADS[place], overflow="fold", no_wrap=HEADS[place] not in ("address", "health"))
+    for number in range(len(rows)):
+        table.add_row(*(columns[place][number] for place in shown))
     console().print(table)
+
+
+def _cells(row: Row, offline: bool) -> tuple[str | Text, ...]:
+    node = row.node
+    way = " ".join(filter(None, [node.region, f"by {node.jump}" if node.jump else ""]))
+    place = "\n".join(filter(None, [node.login if node.address else "no address yet", way]))
+    converged = _ago(row.seen.converged) if row.seen else ""
+    return node.name, node.kind, node.profile, place, _gpus(row), _policy(row), converged, _health(row, offline)
 
 
 def _reasons(away: Sequence[Row]) -> None:
