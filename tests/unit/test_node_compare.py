@@ -236,6 +236,7 @@ CASES: dict[str, tuple[str | None, str | None]] = {
     "etc:/etc/netplan/50-cloud-init.yaml": ("0600 root:root sha256:aa", None),
     "etc:/etc/passwd-": (FILE, FILE2),
     "etc:/etc/infra/place.json": (FILE, None),
+    "etc:/etc/infra/pull.env": (None, "0600 root:root"),
     "etc:/etc/apt/sources.list": (FILE, FILE2),
     "user:_chrony.uid": ("102", "104"),
     "group:_chrony.gid": ("102", "104"),
