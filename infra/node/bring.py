@@ -174,10 +174,12 @@ class _Work:
         self._alone(facts)
         if facts.same and not self.options.why_run:
             return self._result(facts, "nothing")
-        self._fits(facts)
-        package = self._client(facts)
-        if not self.options.why_run:
-            keys.place(self.connection, self.connection._fleet)
+        package = None
+        if not facts.job_running:  # else it is ours, was judged when it began, and is followed
+            self._fits(facts)
+            package = self._client(facts)
+            if not self.options.why_run:
+                keys.place(self.connection, self.connection._fleet)
         with self._aside(facts):
             return self._converge(facts, package)
 

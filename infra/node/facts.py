@@ -20,7 +20,7 @@ class Gpu:
 class Facts:
     """What preflight.sh said. ``skew`` is by how many seconds the machine's clock is ahead of ours.
 
-    With ``same`` there is nothing to do, and only what comes first was looked at: the rest has its default.
+    With ``same`` (nothing to do) or a converge at work only what comes first was looked at: the rest has its default.
     Sizes are in KB, -1 where the machine could not say.
     """
 

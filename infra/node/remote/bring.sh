@@ -88,7 +88,7 @@ if alive; then
 else
     id=$(cut -c1-8 /proc/sys/kernel/random/uuid)
     new=$state/.job.new
-    rm -rf $new && mkdir $new || made $state
+    rm -rf $new && mkdir -m 0700 $new || made $state
     printf '%s\n' "$script" >$new/run && printf '%s\n' "$node" >$new/node.json && : >$new/log &&
         printf '%s %s\n' id "$id" digest "$digest" mode "$mode" who "$who" since "$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
             boot "$boot" client "$client" deadline "$deadline" license "$license" >$new/job || made $state

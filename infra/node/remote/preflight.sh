@@ -4,8 +4,8 @@
 # HOW: "quick" to stop where it is at that policy, "drift" to do so only when it is as it was left (its manifest is made
 # and compared: seconds), "force" never. INFRA_ROOT takes the place of / where files are read.
 #
-# Out come lines of KEY, TAB, VALUE. `end` comes last: what comes without it was cut off. With `same`
-# there is nothing to do here: the rest was not looked at.
+# Out come lines of KEY, TAB, VALUE. `end` comes last: what comes without it was cut off. Where there is nothing to do
+# (`same`), or a converge is at work, the rest is not looked at.
 set -u
 digest=$1 patience=$2 hosts=$3 how=$4
 root=${INFRA_ROOT-}
@@ -30,7 +30,7 @@ alive() {
 }
 
 # --- Who is at work: a job of ours, or a converge by other means (a pull, a person)
-running=false
+running=false converging=false
 if [ -f "$job/job" ]; then
     while read -r key value; do
         say "job.$key" "$value"
@@ -50,6 +50,7 @@ if [ $running = false ] && [ -s "$root/run/infra/converge.lock" ]; then
     read -r holder <"$root/run/infra/converge.lock"
     other=${holder#process } other=${other%%,*}
     if [ -d "/proc/$other" ] && tr '\000' ' ' <"/proc/$other/cmdline" 2>/dev/null | grep -q converge; then
+        converging=true
         say converging "$holder"
     fi
 fi
@@ -89,7 +90,11 @@ if [ -f "$root/run/reboot-required" ]; then
     done <"$root/run/reboot-required"
 fi
 say reboot $reboot
-if [ "$how" != force ] && [ $running = false ] && [ $drained = false ] && [ $reboot = no ] &&
+if [ $running = true ] || [ $converging = true ]; then # what holds dpkg's lock is then what is at work
+    say end ok
+    exit 0
+fi
+if [ "$how" != force ] && [ $drained = false ] && [ $reboot = no ] &&
     [ "$at" = "$digest" ] && [ -n "$converged" ] &&
     { [ "$status" = none ] || [ "$status $reported" = "converged $digest" ]; }; then
     manifest=$state/policy/$digest/bin/manifest drift=
