@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,16 +31,15 @@ def script() -> str:
     return files.read_text(assets.root("chef") / "bin" / "manifest")
 
 
-def take(connection: Connection, keys: Sequence[str], *, deep: bool = False, baseline: bool = False) -> Proof:
-    """Ask a machine what it is, and whether it is itself. ``keys`` are its host keys as we know them (``type base64``).
+def take(connection: Connection, *, deep: bool = False, baseline: bool = False) -> Proof:
+    """Ask a machine what it is, and whether it is itself.
 
-    Raises HostKeyError when the answer is not signed by one of them, NodeFailed when it is not whole, and what
-    ``Connection.run`` raises.
+    Raises HostKeyError when the answer is not signed by the host key that the connection was judged by, NodeFailed when
+    it is not whole, and what ``Connection.run`` raises.
     """
     node = connection.node
     where = node.where or node.login
-    words = ["--sign", nonce := signature.nonce(node)]
-    words += ["--key", "\n".join(keys)] if keys else []
+    words = ["--sign", nonce := signature.nonce(node), "--key", key := connection.host_key]
     words += ["--deep"] * deep + ["--with-baseline"] * baseline
     ran = connection.run(script(), *words, deadline=DEEP_DEADLINE if deep else DEADLINE, check=False)
     if ran.code != 0:
@@ -54,7 +52,7 @@ def take(connection: Connection, keys: Sequence[str], *, deep: bool = False, bas
     text, begin, rest = ran.out.partition(BEGIN)
     armour, end, before = rest.partition(END)
     signed = Signed(nonce, text, begin + armour + end)
-    signature.check(signed, keys, node.name, where)
+    signature.check(signed, [key], node.name, where)
     found = parse(text, node.name, where)
     return Proof(signed, found, _baseline(before, found, node.name, where) if baseline else None)
 

@@ -86,6 +86,14 @@ class Connection:
             )
         return ran
 
+    @property
+    def host_key(self) -> str:
+        """The key that the machine proved to hold and that was judged to be its own, as ``type base64``."""
+        from infra.node import certificate, trust
+
+        kind, blob = self._live().shown()
+        return certificate.plain(blob) if certificate.is_certificate(kind) else trust.text(blob)
+
     def _live(self) -> Transport:
         from infra.node import ssh_link
 

@@ -134,11 +134,6 @@ class Sorting:
         return allowed.shipped().plus(entries)
 
 
-def keys(pins: Pins, node: Node) -> list[str]:
-    """The host keys that this machine may sign with."""
-    return [key.text for key in pins.known(node)]
-
-
 def together(nodes: Iterable[Node]) -> None:
     """Raise UsageError when no two of these are of one profile: then there is nothing to compare."""
     profiles: dict[str, list[str]] = {}
@@ -164,12 +159,11 @@ def side_by_side(
 
     def work(connection: Connection) -> str:
         node = connection.node
-        known = keys(fleet.pins, node)
-        found = proof.take(connection, known, deep=deep)
+        found = proof.take(connection, deep=deep)
         if folder is not None:
             signature.save(found.signed, folder, node.name)
-            for key in known if not fleet.pins.pinned(node) else ():
-                fleet.pins.pin(node, key)  # whoever checks the file later need not ask AWS
+            if node.instance and not fleet.pins.pinned(node):
+                fleet.pins.pin(node, connection.host_key)  # whoever checks the file later need not ask AWS
         sorting.add(node, found.manifest)
         return found.manifest.digest
 
@@ -183,7 +177,7 @@ def over_time(fleet: Fleet, nodes: Sequence[Node], done: Done, *, accept: bool =
 
     def work(connection: Connection) -> Since:
         node = connection.node
-        found = proof.take(connection, keys(fleet.pins, node), baseline=True)
+        found = proof.take(connection, baseline=True)
         before = found.baseline
         differences = compare.drift(before, found.manifest) if before else ()
         if accept:
@@ -226,7 +220,7 @@ def _checked(pins: Pins, nodes: Mapping[str, Node], path: Path) -> tuple[Node, M
     node = nodes.get(said.ident, made)
     if node.ident != said.ident:
         raise HostKeyError(f"{path} is of no machine that we know", where=str(path), why=f"it names {said.ident}")
-    signature.check(found, keys(pins, node), said.name, str(path))
+    signature.check(found, [key.text for key in pins.known(node)], said.name, str(path))
     return _named(node, said.name), parse(found.text, said.name, str(path))
 
 
