@@ -7,6 +7,7 @@ import re
 import tarfile
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from infra.errors import FileError, NodeUnfit, SpecError, ToolFailed, UsageError
@@ -18,10 +19,11 @@ from infra.node.model import Node
 from infra.spec.load import Loaded
 
 ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
+_READING = threading.Lock()
 _NAME = re.compile(r"^([a-z0-9.+-]+)_([^_]+)_([a-z0-9]+)\.deb$")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Package:
     """A .deb on this machine: its ``sha256``, and ``name`` and ``version`` as dpkg knows them ("" when unknown)."""
 
@@ -31,7 +33,12 @@ class Package:
     version: str = ""
 
     def read(self) -> bytes:
-        """Its bytes. FileError when it cannot be read or is no longer what it was."""
+        """Its bytes, read once for however many nodes. FileError when it cannot be, or is no longer what it was."""
+        with _READING:
+            return self._bytes
+
+    @cached_property
+    def _bytes(self) -> bytes:
         try:
             raw = self.path.read_bytes()
         except OSError as error:

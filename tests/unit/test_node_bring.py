@@ -298,9 +298,10 @@ def test_a_package_of_the_command_line(tmp_path: Path) -> None:
         Packages(lab(tmp_path), path).of("gpu", "x86_64")
     with pytest.raises(InfraError, match="is not the one that --client-sha256 names"):
         Packages(lab(tmp_path), path, "0" * 64).of("gpu", "x86_64")
+    assert found.read() is found.read(), "once for all nodes"
     path.write_bytes(b"other")
     with pytest.raises(InfraError, match="changed while it was in use"):
-        found.read()
+        Package(path, digest).read()
     assert Packages(lab(tmp_path)).of("gpu", "x86_64") is None
 
 
