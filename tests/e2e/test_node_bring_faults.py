@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -44,6 +45,18 @@ def test_the_operator_is_killed_and_comes_back(rig: Rig) -> None:
     rig.machine.run("pkill perl")
     assert rig.calls() == 1 and rig.node()["converged"]
     assert "nothing to do" in rig("bootstrap", "node0").out
+
+
+def test_ctrl_c_leaves_the_job_at_work(rig: Rig) -> None:
+    rig.client.told(rig.machine, "sleep=8")
+    process = rig.begin("bootstrap", "node0")
+    rig.working()
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    said = ended(process, code=1)
+    assert time.monotonic() - began < 8 and "run the same command again" in said
+    assert "its job is at work already" in rig("bootstrap", "node0").out
+    assert rig.calls() == 1 and rig.node()["converged"]
 
 
 def test_killed_anywhere_and_run_again(rig: Rig) -> None:
