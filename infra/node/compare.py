@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.node.allowed import LOGIN, Allowed, Value, shipped
-from infra.node.manifest import Manifest, readable
+from infra.node.manifest import UNREAD, Manifest, readable
+
+UNPROVEN = "could not be read: nothing is proven of this part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,9 @@ class Census:
         """What there is to say of all that were added, in this order (else as they came)."""
         allowed = allowed or shipped()
         nodes = tuple(node for node in order if node in self._other) or tuple(self._other)
-        bad: list[Difference] = list(self._clones(allowed, nodes))
+        bad: list[Difference] = list(self._ill(allowed, nodes))
         good: list[Difference] = []
-        for name in sorted({name for own in self._other.values() for name in own}):
+        for name in sorted({name for own in self._other.values() for name in own if not unread(name)}):
             values = {node: self.fact(node, name) for node in nodes}
             reason = allowed.reason(name, values, self.fact)
             (good if reason else bad).append(Difference(name, _sides(values), reason))
@@ -121,15 +123,17 @@ class Census:
             self.profile, nodes, self._groups(nodes, bad), tuple(bad), tuple(good), self._least if nodes else 0
         )
 
-    def _clones(self, allowed: Allowed, nodes: Sequence[str]) -> Iterator[Difference]:
-        """What must be each machine's own and is not: two machines were made of one disk."""
-        names = set(self._first).union(*self._other.values())
-        for name in sorted(names):
-            why = allowed.unique(name)
-            if not why:
+    def _ill(self, allowed: Allowed, nodes: Sequence[str]) -> Iterator[Difference]:
+        """What is wrong even where it is the same: what must be each machine's own (two were made of one disk), and
+        what could not be read."""
+        for name in sorted(set(self._first).union(*self._other.values())):
+            why = "" if unread(name) else allowed.unique(name)
+            if not why and not unread(name):
                 continue
             sides = _sides({node: value for node in nodes if (value := self.fact(node, name)) is not None})
-            if any(len(have) > 1 for _, have in sides):
+            if not why:
+                yield Difference(name, sides, note=UNPROVEN)
+            elif any(len(have) > 1 for _, have in sides):
                 yield Difference(name, sides, note=f"the same on several machines, and must not be: {why}")
 
     def _groups(self, nodes: Sequence[str], bad: Sequence[Difference]) -> tuple[tuple[str, ...], ...]:
@@ -138,6 +142,11 @@ class Census:
         for node in nodes:
             found.setdefault(tuple(self.fact(node, name) for name in names), []).append(node)
         return tuple(sorted((tuple(group) for group in found.values()), key=len, reverse=True))
+
+
+def unread(name: str) -> bool:
+    """Whether this is no fact, but that some could not be read."""
+    return name.endswith(f":{UNREAD}")
 
 
 def _sides(values: dict[str, Value]) -> tuple[tuple[Value, tuple[str, ...]], ...]:
@@ -155,7 +164,8 @@ def drift(baseline: Manifest, now: Manifest, allowed: Allowed | None = None) -> 
     """What is not as it was on one machine, but for what changes by itself; each with the values BEFORE and NOW."""
     allowed = allowed or shipped()
     found = []
-    for name in sorted({name for name, _ in baseline.facts.items() ^ now.facts.items()}):
+    moved = {name for name, _ in baseline.facts.items() ^ now.facts.items()}
+    for name in sorted(moved.union(filter(unread, now.facts))):
         before, after = baseline.facts.get(name), now.facts.get(name)
         if not allowed.over_time(name, (before, after)):
             found.append(Difference(name, ((before, (BEFORE,)), (after, (NOW,)))))

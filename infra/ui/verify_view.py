@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from infra.node.allowed import Value
@@ -99,7 +100,7 @@ def _table(one: Comparison) -> None:
     side_by_side = 2 <= len(one.groups) <= COLUMNS
     names = letters(one.groups) if side_by_side else ["values"]
     _clones([item for item in one.differences if item.note])
-    rows = [item for item in one.differences if not item.note]
+    rows = _in_short([item for item in one.differences if not item.note])
     if not rows:
         return
     table = Table(box=None, pad_edge=True)
@@ -114,6 +115,24 @@ def _table(one: Comparison) -> None:
     console().print(table)
     if len(rows) > MOST:
         console().print(f"  and {counted(rows[MOST:])}: --html FILE or --json has all", markup=False)
+
+
+def _in_short(differences: Sequence[Difference]) -> list[Difference]:
+    """An account that is on some machines and not on others is one row, not one for each of its facts."""
+    found: dict[object, list[Difference]] = {}
+    for item in differences:
+        name, dot, _ = item.what.rpartition(".")
+        there = tuple(sorted(nodes for value, nodes in item.values if value is not None))
+        whole = item.section == "user" and dot and len(item.values) == 2 and len(there) == 1
+        found.setdefault((name, there) if whole else item.what, []).append(item)
+    return [items[0] if len(items) == 1 else _as_one(items) for items in found.values()]
+
+
+def _as_one(items: Sequence[Difference]) -> Difference:
+    facts = [(item.key.rpartition(".")[2], readable(value)) for item in items for value, _ in item.values if value]
+    text = ", ".join(f"{name} {value}" for name, value in sorted(facts, key=lambda fact: fact[0] != "uid"))
+    values = tuple((None if value is None else text, nodes) for value, nodes in items[0].values)
+    return replace(items[0], what=items[0].what.rpartition(".")[0], values=values)
 
 
 def _clones(items: Sequence[Difference]) -> None:

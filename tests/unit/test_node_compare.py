@@ -137,6 +137,10 @@ def test_what_could_not_be_read_is_never_allowed() -> None:
     entries = Allowed([Entry(("*",), "everything"), Entry(("hardware:*",), "hardware")])
     assert not compared({"hardware:!": "no"}, {}, by=entries).identical
     assert compare.drift(of({"address:!": "no"}), of({})) != ()
+    # Nor is it proof of anything that two machines have nothing to say.
+    (both,) = compared({"units:!": "no"}, {"units:!": "no"}, by=entries).differences
+    assert both.note == compare.UNPROVEN and both.values == (("no", ("m0", "m1")),)
+    assert [item.what for item in compare.drift(of({"units:!": "no"}), of({"units:!": "no"}))] == ["units:!"]
 
 
 def test_the_accounts_that_infra_logs_in_with() -> None:

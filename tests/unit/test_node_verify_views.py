@@ -45,6 +45,15 @@ def test_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     verify_view.console.cache_clear()
 
 
+def test_an_account_is_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    verify_view.console.cache_clear()
+    eve = {"user:eve.uid": "1001", "user:eve.home": "/home/eve", "user:eve.password": "locked", "group:eve.gid": "1001"}
+    verify_view.verdict(Verdict((compared({"a:b": "c"}, {"a:b": "c"} | eve),), (), {}), False)
+    said = capsys.readouterr().out
+    assert re.search(r"\n user eve +– +uid 1001, home /home/eve, password locked +\n", said)
+    assert re.search(r"\n group eve.gid +– +1001 +\n", said) and "4 differences (user 3, group 1)" in said
+
+
 def test_many_groups_and_many_differences(capsys: pytest.CaptureFixture[str]) -> None:
     verify_view.console.cache_clear()
     sides = [{f"a:{row:03}": str(number) for row in range(70)} for number in range(6)]
