@@ -41,6 +41,8 @@ FLEETING = (
     (r"\bprocess \d+", "process 1234"),
     (r"\b[0-9a-f]{12,64}\b", "3f9a1c0b7d24"),
     (r"\bjob [0-9a-f]{8}\b", "job 0c1d2e3f"),
+    (r" \(\d+ s\)", ""),
+    (r"@\w+ (?=converges)", "@desk "),
 )
 
 
@@ -58,8 +60,12 @@ class Book:
         self.rows[fault] = f"| {fault} | {made} | {code} | {shown} | {after} |"
 
     def write(self) -> None:
+        """The page anew; of faults that were not tried now, what it says already."""
         if os.environ.get("INFRA_GOLDEN") == "write":
-            PAGE.write_text(HEAD + "\n".join(self.rows.values()) + "\n")
+            lines = PAGE.read_text().splitlines() if PAGE.is_file() else []
+            kept = {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
+            kept = {fault: line for fault, line in kept.items() if fault not in ("fault", "---")}
+            PAGE.write_text(HEAD + "\n".join({**kept, **self.rows}.values()) + "\n")
 
 
 @dataclass
@@ -108,9 +114,13 @@ class Faults:
 
 def problems(text: str) -> str:
     """The errors of what a command said, without its progress."""
-    lines = text.splitlines()
-    first = next((number for number, line in enumerate(lines) if line.startswith("error: ")), 0)
-    return "\n".join(line for line in lines[first:] if line.strip())
+    shown, found = False, []
+    for line in text.splitlines():
+        if line[:1].strip():  # a new message; what belongs to it is indented
+            shown = line.startswith("error: ") or (shown and not line.startswith("warning: "))
+        if shown and line.strip():
+            found.append(line)
+    return "\n".join(found)
 
 
 def line_of(text: str, *words: str) -> str:

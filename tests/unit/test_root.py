@@ -65,6 +65,14 @@ def test_golden(name: str, region: str, kind: str, line: ProviderLine) -> None:
     assert text == golden.read_text()
 
 
+def test_machines_that_pull_may_read_policies_and_write_reports_and_no_more() -> None:
+    state = {"s3": {"bucket": "lab-state", "region": "us-east-1"}}
+    identity = build(converge={"pull": "30m"}, state=state)["module"]["identity"]
+    top = "lab-state/ten/images"
+    assert identity["archives"] == [f"{top}/policies", f"{top}/promoted"] and identity["reports"] == [f"{top}/reports"]
+    assert "archives" not in build(state=state)["module"]["identity"]
+
+
 @pytest.mark.parametrize("name", ["research-lab", "training-cluster"])
 def test_the_same_cluster_gives_the_same_root_whatever_the_order_in_the_file(name: str) -> None:
     first = lab(name)
