@@ -227,10 +227,12 @@ class Fleet:
         with lines.held():
             crew.start(min(self.parallel, len(nodes)))
             try:
+                asked = 0.0
                 while crew.busy(TICK):
                     if self.cancel.asked:
+                        asked = asked or time.monotonic()
                         lines.cut()
-                        if crew.busy(PATIENCE if self.cancel.asked == 1 else TICK):
+                        if self.cancel.asked > 1 or time.monotonic() - asked > PATIENCE:
                             crew.give_up()
                             break
             except BaseException:  # a KeyboardInterrupt that nobody turned into a cancel

@@ -77,7 +77,6 @@ class Exec:
             finally:
                 self._channel.close()
         except (paramiko.SSHException, OSError, EOFError) as error:
-            self.check()
             raise self._lost(str(error) or "it hung up") from error
         return self._result(time.monotonic() - started)
 
@@ -228,6 +227,7 @@ class Exec:
         )
 
     def _lost(self, why: str) -> Exception:
+        self.check()  # it was cut because the user wants to stop
         return ssh_link.unreachable(
             self.node, f"the connection was lost ({why})", "see whether the machine and the network are well"
         )

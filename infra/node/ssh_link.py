@@ -129,7 +129,11 @@ def greet(node: Node, sock: Any, judge: trust.Judge, limit: float, made: Callabl
     """
     kinds = _wanted(judge, node)
     transport = Transport(sock, kinds)
-    made(transport)
+    try:
+        made(transport)
+    except BaseException:
+        sock.close()
+        raise
     limit = max(1.0, min(limit, GREET))
     transport.banner_timeout = transport.handshake_timeout = limit + 1
     transport.auth_timeout = LOGIN

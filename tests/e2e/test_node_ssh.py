@@ -388,6 +388,26 @@ def test_stopping_ends_all_quickly(machine: Machine, tmp_path: Path) -> None:
     _no_threads()
 
 
+def test_a_second_stop_waits_for_nothing(machine: Machine, tmp_path: Path) -> None:
+    free(machine)
+    cancel = Cancel()
+    for seconds in (1.0, 2.0):
+        threading.Timer(seconds, cancel).start()
+    ended = threading.Event()
+
+    def stubborn(connection: Connection) -> None:
+        try:
+            connection.run("sleep 60")
+        except Interrupted:
+            ended.wait(30)
+            raise
+
+    began = time.monotonic()
+    said = fleet(machine, tmp_path, cancel=cancel).each([node(machine)], stubborn)
+    assert isinstance(said[machine.name], Interrupted) and time.monotonic() - began < 5
+    ended.set()
+
+
 def _no_threads() -> None:
     end = time.monotonic() + 3
     while [t for t in threading.enumerate() if "Transport" in type(t).__name__] and time.monotonic() < end:
