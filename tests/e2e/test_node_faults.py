@@ -284,12 +284,12 @@ def test_cut_at_twenty_random_points(faults: Faults) -> None:
     for turn in range(CUTS // MACHINES):
         faults.policy()
         had = {machine.name: faults.rig.node(machine)["digest"] for machine in faults.rig.machines}
-        begun = []
+        begun, cuts = [], []
         for number, machine in enumerate(faults.rig.machines):
-            faults.rig.client.told(machine, 'sleep=3\nresources="package[c]"')
+            faults.rig.client.told(machine, 'sleep=5\nresources="package[c]"')
             kind = "reset" if (turn + number) % 2 else "drop"
             begun.append(faults.rig.begin("converge", machine.name))
-            after(0.4 + chance.random() * 7, cut, machine, 1.5, kind)
+            cuts.append(after(0.4 + chance.random() * 6, cut, machine, 1.5, kind))
         for machine, process in zip(faults.rig.machines, begun, strict=True):
             ran = outcome(process)
             node = faults.rig.node(machine)
@@ -301,6 +301,8 @@ def test_cut_at_twenty_random_points(faults: Faults) -> None:
                 assert node["digest"] == had[machine.name] or not node["converged"] or is_there(faults, machine)
                 shown = shown or ran.err
                 ended.append("stopped")
+        for thread in cuts:
+            thread.join()
         faults.rig("converge", "all", "--yes", "--max-unavailable", "100%")
         for machine in faults.rig.machines:
             faults.there(machine)

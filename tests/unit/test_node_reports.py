@@ -6,18 +6,19 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from infra.cli.main import run
 from infra.cloud import aws_s3
 from infra.cloud.aws_s3 import Stored
-from infra.errors import InfraError, Refused
+from infra.errors import InfraError, NodeFailed, Refused
 from infra.image import promoted, shelf
 from infra.node import cloud, pulling, reports
 from infra.node.model import Node
 from infra.node.reports import Report, parse, rows
+from infra.plan.model import NodeStep
 from infra.policy import of
 from infra.spec import ledger
 from infra.spec.load import Loaded, load
@@ -185,6 +186,32 @@ def test_what_is_pushed_and_not_promoted_is_said(bucket: Bucket, lab: Loaded, mo
     assert pulling.reverting(lab, [("gpu", of(lab, "gpu").digest)]) == []
     (said,) = pulling.reverting(lab, [("gpu", NEW), ("gpu", NEW)])
     assert "within 30 min they go back from bbbbbbbbbbbb" in said and "infra policy publish gpu" in said
+
+
+def test_an_apply_promotes_after_the_first_machine_that_is_well(bucket: Bucket, lab: Loaded) -> None:
+    class Site:
+        loaded, cluster, session = lab, lab.cluster, None
+        notes: ClassVar[list[str]] = []
+
+    site: Any = Site()
+    well: list[str] = []
+
+    def bring(step: NodeStep) -> dict[str, object]:
+        if step.node == "titan-01":
+            raise NodeFailed("it failed")
+        assert ("promoted/gpu.json" in bucket.kept) is bool(well)
+        well.append(step.node)
+        return {"updated": 1}
+
+    def step(name: str) -> NodeStep:
+        return NodeStep(name, "converge", "gpu", of(lab, "gpu").digest, "metal.titan")
+
+    one = pulling.publishing(site, bring)
+    with pytest.raises(NodeFailed):
+        one(step("titan-01"))
+    assert bucket.kept == {} and one(step("titan-02")) == {"updated": 1}
+    one(step("titan-03"))
+    assert site.notes == [f"machines of gpu that pull go to {of(lab, 'gpu').short}"]
 
 
 def test_the_json_of_both_commands(
