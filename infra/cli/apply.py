@@ -30,6 +30,7 @@ Examples:
 @click.option("--no-nodes", is_flag=True, help="Without a saved plan: leave running machines out.")
 @click.option("--ask-sudo", is_flag=True, help="Ask for the machines' sudo password first, once.")
 @click.option("--allow-os", is_flag=True, help="Bootstrap machines whose system is not their profile's.")
+@click.option("--no-drain", is_flag=True, help="Converge Kubernetes nodes with their pods on them.")
 @click.option("--lose-data", is_flag=True, help="With --yes: go on even when something would be lost for good.")
 def command(
     file: Path,
@@ -42,12 +43,13 @@ def command(
     no_nodes: bool,
     ask_sudo: bool,
     allow_os: bool,
+    no_drain: bool,
 ) -> int:
     """Do exactly what the saved plan says; refuse a stale one.
 
     Without a saved plan it makes one, shows it and asks. Exit code 0: done or nothing to do; 1: an error.
     """
-    from infra.cli import flow
+    from infra.cli import flow, flow_nodes
     from infra.cloud import planning
     from infra.cloud.journal import asof
     from infra.errors import NoPlan
@@ -55,6 +57,7 @@ def command(
 
     loaded, warnings = read(file, endpoint)
     site = flow.open_any(loaded)
+    handling = flow_nodes.Handling(ask_sudo, allow_os, drain=not no_drain)
     with site.work.lock("infra apply"):
         plan = planning.saved(site)
         if plan is not None and plan.as_of:
@@ -67,14 +70,14 @@ def command(
                 fix="make the plan you want: infra plan with the same options, then infra apply",
             )
         if plan is not None:
-            flow.apply_site(site, plan, as_json, check=True, ask_sudo=ask_sudo, allow_os=allow_os)
+            flow.apply_site(site, plan, as_json, check=True, handling=handling)
         else:
             plan = flow.plan_site(
                 site, flow.Options(regions=regions, only=only, nodes=not no_nodes, ask_sudo=ask_sudo), warnings, as_json
             )
             if not plan.empty:
                 _agree(site, plan, yes, lose_data, as_json)
-                flow.apply_site(site, plan, as_json, check=False, ask_sudo=ask_sudo, allow_os=allow_os)
+                flow.apply_site(site, plan, as_json, check=False, handling=handling)
             planning.forget(site)
     return _done(plan, as_json, loaded)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from infra.cli.flow_nodes import Handling
     from infra.cloud.planning import RegionSink
     from infra.cloud.site import Site
     from infra.errors import Problem
@@ -150,16 +151,15 @@ def _prices(site: Site, refresh: bool) -> None:
     fresh.use_kept()
 
 
-def apply_site(
-    site: Site, plan: Plan, quiet: bool, check: bool, ask_sudo: bool = False, allow_os: bool = False
-) -> None:
+def apply_site(site: Site, plan: Plan, quiet: bool, check: bool, handling: Handling | None = None) -> None:
     """Apply with progress; ``check`` refuses a stale plan first. The lock is the caller's."""
     from infra.cli import flow_nodes
     from infra.cloud import applying
     from infra.orchestration import carrying
     from infra.ui.progress import reporter
 
-    how = flow_nodes.reach(ask_sudo, quiet)
+    handling = handling or flow_nodes.Handling()
+    how = flow_nodes.reach(handling.ask_sudo, quiet)
     there = flow_nodes.machines_of(site, plan, how) if plan.nodes else None
     with reporter("apply", quiet) as sink, _stoppable(site):
         if check:
@@ -173,7 +173,7 @@ def apply_site(
                 sink,
                 "destroy" if plan.destroy else "apply",
                 bake=_bake(site, plan, quiet, sink),
-                bring=flow_nodes.bringer(site, plan, there, sink, allow_os) if there else None,
+                bring=flow_nodes.bringer(site, plan, there, sink, handling) if there else None,
             )
         finally:
             for note in site.notes[said:]:

@@ -34,6 +34,15 @@ class Machines:
     fleet: Fleet
 
 
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """What an apply may do with machines, as its options say."""
+
+    ask_sudo: bool = False
+    allow_os: bool = False
+    drain: bool = True
+
+
 def reach(ask_sudo: bool, as_json: bool) -> Reach:
     """Nothing is asked while a plan is made or applied, but the sudo password, before it all, when that is wished."""
     from infra.ui.console import interactive
@@ -97,13 +106,13 @@ def moved(site: Site, plan: Plan, there: Machines) -> list[Problem]:
     return planning.moved(plan, planning.find(site.loaded, there.nodes, there.fleet))
 
 
-def bringer(site: Site, plan: Plan, there: Machines, sink: RegionSink | None, allow_os: bool) -> Bring:
+def bringer(site: Site, plan: Plan, there: Machines, sink: RegionSink | None, handling: Handling) -> Bring:
     """What does the machines' steps; what is to be told of them is put to the site's notes."""
     from infra.node.applying import bringer as made
     from infra.node.bring import Options as How
     from infra.node.pulling import publishing
 
-    how = How(allow_os=allow_os)
+    how = How(allow_os=True, drain=handling.drain) if handling.allow_os else How(drain=handling.drain)
     return publishing(site, made(site.loaded, plan.nodes, there.nodes, there.fleet, how, sink, site.notes.append))
 
 
