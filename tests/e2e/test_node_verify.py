@@ -204,6 +204,20 @@ def test_over_time(infra: Infra, bed: Bed, tmp_path: Path) -> None:
     )
 
 
+def test_what_was_changed_by_hand_is_mended_by_a_converge(infra: Infra, bed: Bed, tmp_path: Path) -> None:
+    rig = Rig.of(infra, bed, tmp_path, 2)
+    rig("bootstrap", "all")
+    word = ["-i", str(bed.key)]
+    assert "identical" in infra("node", "verify", "all", *word).out
+    rig.machines[1].run("echo 128 >/proc/sys/net/core/somaxconn")
+    assert "net.core.somaxconn" in infra("node", "verify", "all", *word, code=2).out
+    # The stand-in does what the cookbook base would.
+    rig.client.told(rig.machines[1], "hook='echo 4096 >/proc/sys/net/core/somaxconn'")
+    rig("converge", "node1")
+    assert "identical" in infra("node", "verify", "all", *word).out
+    assert infra("node", "verify", "--since-converge", "all", *word).out.count("as it was after its last converge") == 2
+
+
 def test_the_manifest_itself(machines: Machines) -> None:
     """What it holds and what it must not; that it is quick, leaves nothing, and says when it is not whole."""
     (machine,) = machines(1)
@@ -257,6 +271,40 @@ def test_the_manifest_itself(machines: Machines) -> None:
     )
     again = machine.run("/root/manifest").out
     assert again.count("\t/etc/many/") == 5000 and "unit\till.service\tstatic failed\n" in again
+
+
+CLOUD = """\
+version: 1
+cluster: lab
+aws: {{regions: [us-west-2], endpoint: local}}
+access: {{ssh_from: [203.0.113.0/24]}}
+profiles: {{cpu: {{}}}}
+hosts: {{head: {{profile: cpu, instance_type: m5.large}}}}
+metal: {{rack: {{profile: cpu, user: ops, hosts: [{{name: box, address: {box.address}, host_key: {box.host_key}}}]}}}}
+"""
+
+
+@pytest.mark.engine
+def test_an_instance_and_a_box(infra: Infra, machines: Machines, tmp_path: Path) -> None:
+    """One of AWS, with the account of its image and a key that AWS vouches for; one of the floor, with another."""
+    instance, box = (machine.settle() for machine in machines(2))
+    boxes.ubuntu(instance)
+    seat = {"address": instance.address, "host_key": instance.host_key}
+    (tmp_path / "machines.json").write_text(json.dumps({"head-1": seat}))
+    infra("local", "nodes", str(tmp_path / "machines.json"))
+    infra.write(CLOUD.format(box=box))
+    infra.env["INFRA_SUDO_PASSWORD"] = box.password
+    infra("apply", "--yes", code=None)  # the box itself is not converged here: no client is served
+    key = boxes.identity([box])
+    found = infra("node", "verify", "profile:cpu", *key, "--json", "--save", "kept").json
+    (one,) = found["profiles"]
+    assert one["identical"] and set(one["nodes"]) == {"head-1", "box"}
+    reasons = {item["what"]: item["reason"] for item in one["allowed"]}
+    assert "infra logs in with another account there (ops, ubuntu)" in reasons["user:ubuntu.uid"]
+    instance.run("usermod --append --groups sudo games")
+    again = infra("node", "verify", "profile:cpu", *key, "--json", code=2).json
+    assert [item["what"] for item in again["profiles"][0]["differences"]] == ["group:sudo.members"]
+    infra("node", "verify", "--check", "kept/head-1.manifest", "kept/box.manifest")
 
 
 @pytest.mark.skipif(bool(client.missing()), reason=client.missing())
