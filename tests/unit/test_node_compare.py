@@ -329,16 +329,16 @@ def test_many_machines() -> None:
     node0 = "address\tname\tnode0"
     assert node0 in text
     census = Census("gpu")
-    for number in range(200):
+    for number in range(60):
         mine = text.replace(node0, f"address\tname\ttitan-{number:04}")
         for unique in BASE.items() - TWIN.items():
             mine = mine.replace(unique[1], f"{unique[1][:-4]}{number:04x}")
-        if number == 70:
+        if number == 40:
             mine = mine.replace("net.core.somaxconn\t4096", "net.core.somaxconn\t128")
         census.add(f"titan-{number:04}", parse(mine, "x"))
     found = census.comparison()
     assert [(item.what, item.values[1]) for item in found.differences] == [
-        ("sysctl:net.core.somaxconn", ("128", ("titan-0070",)))
+        ("sysctl:net.core.somaxconn", ("128", ("titan-0040",)))
     ]
-    assert [len(group) for group in found.groups] == [199, 1]
-    assert sum(len(own) for own in census._other.values()) < 1000
+    assert [len(group) for group in found.groups] == [59, 1]
+    assert sum(len(own) for own in census._other.values()) < 300
