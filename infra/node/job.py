@@ -14,9 +14,9 @@ from infra.node import scripts
 from infra.node.ssh import Blob, Connection
 
 Sink = Callable[[dict[str, Any]], None]
-FIRST = 10  # seconds that the start follows the job for; most of what has little to do is done by then
-WINDOW = 30  # seconds of one look at a job; it says something every five
-GRACE = 20.0  # and how long a look may be late before the link counts as lost
+FIRST = 3  # seconds that the start follows the job for; most of what has little to do is done by then
+WINDOW = 15  # seconds of one look at a job
+GRACE = 10.0  # and how long a look may be late before the link counts as lost: a machine that is off says nothing
 UPLOAD = 120.0  # seconds that an upload may take, and one more for each of these bytes
 BYTES_PER_SECOND = 50_000
 SMOKE_AND_RECORD = 1800.0

@@ -41,6 +41,7 @@ STAGES = {
 }
 QUIET = ("connect", "preflight", "record", "smoke", "policy", "client")
 """Stages that are not worth a line of their own where there is no live view."""
+INTERRUPTED = "interrupted: a converge that is at work goes on there"
 SYMBOLS = {"nothing": "·", "converged": "✓", "would": "?", "reboot": "!"}
 
 
@@ -84,7 +85,9 @@ def line(event: dict[str, Any], details: bool = False) -> str:
 
 def ended(result: Brought | InfraError) -> str:
     """A result as one line."""
-    if isinstance(result, Refused | Interrupted):
+    if isinstance(result, Interrupted):
+        return f"– {INTERRUPTED}"
+    if isinstance(result, Refused):
         return f"– {result.problems[0].what}"
     if isinstance(result, InfraError):
         return f"✗ {result.problems[0].what}"
@@ -227,7 +230,9 @@ def _digests(result: Brought) -> str:
 
 def _short(name: str, error: InfraError) -> str:
     problem = error.problems[0]
-    if isinstance(error, Refused | Interrupted):
+    if isinstance(error, Interrupted):
+        return INTERRUPTED
+    if isinstance(error, Refused):
         return f"left as it is: {problem.why or problem.what}"
     return f"FAILED: {problem.what.removeprefix(name).lstrip(': ')}"
 
@@ -274,7 +279,9 @@ def data(results: Mapping[str, Brought | InfraError], nodes: Sequence[Node]) -> 
             found.append({**result.data(), "error": "", "problems": []})
             continue
         nothing = Brought(node.name, node.profile, "nothing", "").data()
-        state = "left" if isinstance(result, Refused | Interrupted) else "failed"
+        state = (
+            "left" if isinstance(result, Refused) else "interrupted" if isinstance(result, Interrupted) else "failed"
+        )
         problems = [problem.data() for problem in result.problems]
         found.append({**nothing, "state": state, "error": result.kind, "problems": problems})
     return found
