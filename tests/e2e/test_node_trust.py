@@ -19,7 +19,8 @@ from infra.node.ssh import Connection, Fleet
 from infra.node.trust import Pins, fingerprint
 from tests.bed import Bed, Machine
 from tests.e2e.relay import Relay
-from tests.e2e.test_node_ssh import _no_threads, free
+from tests.e2e.test_node_ssh import free
+from tests.e2e.test_node_ssh_link import _no_threads
 
 
 def node(machine: Machine, **more: Any) -> Node:
