@@ -95,6 +95,14 @@ class Infra:
         return self.write((LABS / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
+@pytest.fixture(autouse=True)
+def fresh_console() -> None:
+    """No test prints on a console whose width another one chose."""
+    from infra.ui.console import console
+
+    console.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def session_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An empty HOME and a cache shared by the session (the provider is unpacked once)."""

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from infra.cloud.planning import RegionSink
     from infra.cloud.site import Site
     from infra.errors import Problem
-    from infra.node.inventory import Inventory
+    from infra.node.inventory.inventory import Inventory
     from infra.node.model import Node
-    from infra.node.planning import Found
-    from infra.node.ssh import Fleet
+    from infra.node.plan.planning import Found
+    from infra.node.ssh.fleet import Fleet
     from infra.orchestration.carrying import Bring
     from infra.plan.model import Plan
     from infra.proc import Cancel
@@ -57,7 +57,7 @@ def machines(
     cluster = loaded.cluster
     if not cluster.metal and not cluster.hosts:
         return None
-    from infra.node import planning
+    from infra.node.plan import planning
 
     parts = planning.covers(cluster, regions, only)
     if cluster.local and not planning.seats():  # its instances are records: AWS need not even be asked for them
@@ -75,7 +75,7 @@ def machines(
 
 def begin(loaded: Loaded, options: Options, how: Reach, cancel: Cancel) -> Looked:
     """Look at the machines in a thread, while Terraform plans; the result waits for it, and raises what it did."""
-    from infra.node.planning import Found, find
+    from infra.node.plan.planning import Found, find
 
     if options.destroy or not options.nodes:
         return Found
@@ -101,16 +101,16 @@ def machines_of(site: Site, plan: Plan, how: Reach) -> Machines:
 
 def moved(site: Site, plan: Plan, there: Machines) -> list[Problem]:
     """What of the machines is no longer as the plan saw it."""
-    from infra.node import planning
+    from infra.node.plan import planning
 
     return planning.moved(plan, planning.find(site.loaded, there.nodes, there.fleet))
 
 
 def bringer(site: Site, plan: Plan, there: Machines, sink: RegionSink | None, handling: Handling) -> Bring:
     """What does the machines' steps; what is to be told of them is put to the site's notes."""
-    from infra.node.applying import bringer as made
-    from infra.node.bring import Options as How
-    from infra.node.pulling import publishing
+    from infra.node.bring.bring import Options as How
+    from infra.node.plan.applying import bringer as made
+    from infra.node.pull.publishing import publishing
 
     how = How(allow_os=True, drain=handling.drain) if handling.allow_os else How(drain=handling.drain)
     return publishing(site, made(site.loaded, plan.nodes, there.nodes, there.fleet, how, sink, site.notes.append))

@@ -44,7 +44,7 @@ def command(
     connected to. Exit code 0; 1: an error.
     """
     from infra.cli.node_choose import choose, read, trust
-    from infra.node import ansible as form
+    from infra.node.export import ansible as form
 
     chosen = choose(read(file, endpoint), [host] if host is not None else patterns, reach)
     if host is not None:

@@ -14,7 +14,7 @@ from infra.cli.node_common import Reach, reach_options
 if TYPE_CHECKING:
     from infra.cli.node_choose import Chosen
     from infra.errors import InfraError
-    from infra.node.bring import Brought, Options, Wants
+    from infra.node.bring.bring import Brought, Options, Wants
     from infra.node.model import Node
     from infra.spec.load import Loaded
     from infra.ui.bring_view import Reporter
@@ -97,7 +97,7 @@ def bootstrap(
 
     One that failed never stops the others. Exit code 0: all are there; 1: some are not.
     """
-    from infra.node.bring import Options, bring
+    from infra.node.bring.bring import Options, bring
 
     options = Options(reboot=not no_reboot, drain=not no_drain, allow_os=allow_os, patience=patience, check_drift=False)
 
@@ -147,7 +147,7 @@ def converge(
     One machine of each profile goes first; when it fails, the others of its profile are left as they are. Exit code 0:
     all are there; 1: some are not.
     """
-    from infra.node.bring import Options
+    from infra.node.bring.bring import Options
 
     options = Options(
         why_run=why_run,
@@ -182,8 +182,8 @@ def _check_share(share: str) -> None:
 def _rolled(chosen: Chosen, wants: Wants, options: Options, show: Reporter, share: str) -> Results:
     from contextlib import closing
 
-    from infra.node.bring import bring
-    from infra.node.rolling import limits, roll
+    from infra.node.bring.bring import bring
+    from infra.node.bring.rolling import limits, roll
 
     def one(node: Node) -> Brought:
         with closing(chosen.fleet.connect(node)) as link:
@@ -219,7 +219,7 @@ def _run(
     from infra import proc
     from infra.cli.node_choose import choose
     from infra.errors import InfraError
-    from infra.node.bring import Wants
+    from infra.node.bring.bring import Wants
     from infra.spec.load import read
     from infra.ui import bring_view
 
@@ -259,7 +259,7 @@ def _pulled(loaded: Loaded, results: Results) -> None:
     if loaded.cluster.converge.pull is None:
         return
     from infra.errors import InfraError
-    from infra.node import pulling
+    from infra.node.pull import publishing as pulling
 
     done = [item for item in results.values() if not isinstance(item, InfraError) and item.state != "would"]
     for note in pulling.reverting(loaded, [(item.profile, item.digest) for item in done]):

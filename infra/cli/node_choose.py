@@ -13,10 +13,10 @@ import click
 from infra.cli.node_common import Aside, Reach, fleet
 
 if TYPE_CHECKING:
-    from infra.node.inventory import Inventory
+    from infra.node.export.openssh import Trust
+    from infra.node.inventory.inventory import Inventory
     from infra.node.model import Node
-    from infra.node.openssh import Trust
-    from infra.node.ssh import Fleet
+    from infra.node.ssh.fleet import Fleet
     from infra.proc import Cancel
     from infra.spec.load import Loaded
 
@@ -56,8 +56,8 @@ def choose(
     that stands for nothing, unless ``pick`` is given: then that chooses.
     """
     from infra.cloud.work import Work
-    from infra.node import cloud
-    from infra.node.trust import Pins
+    from infra.node.inventory import cloud
+    from infra.node.ssh.trust import Pins
 
     found = cloud.inventory(loaded, patterns, health=health)
     picked = pick(found) if pick else found.pick(patterns)
@@ -76,7 +76,7 @@ def trust(chosen: Chosen) -> Trust:
     the CAs. What is vouched for takes the place of what was pinned, as it does for us.
     """
     from infra import files
-    from infra.node import openssh
+    from infra.node.export import openssh
 
     pins = chosen.fleet.pins
     doors = {node.name: node for node in chosen.reached}

@@ -19,7 +19,7 @@ import click
 
 if TYPE_CHECKING:
     from infra.node.model import Node
-    from infra.node.ssh import Fleet
+    from infra.node.ssh.fleet import Fleet
     from infra.proc import Cancel
     from infra.spec.load import Loaded
 
@@ -83,9 +83,9 @@ def fleet(
     """
     from infra.cloud.work import Work
     from infra.errors import UsageError
-    from infra.node.auth import Auth
-    from infra.node.ssh import Fleet
-    from infra.node.trust import Pins
+    from infra.node.ssh.auth import Auth
+    from infra.node.ssh.fleet import Fleet
+    from infra.node.ssh.trust import Pins
     from infra.proc import Cancel
     from infra.ui import terminal
 

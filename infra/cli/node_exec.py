@@ -17,7 +17,7 @@ from infra.errors import InfraError, UsageError
 
 if TYPE_CHECKING:
     from infra.node.model import Node
-    from infra.node.ssh import Connection, Ran
+    from infra.node.ssh.fleet import Connection, Ran
     from infra.ui.node_view import Said
 
 EPILOG = """\b
@@ -61,7 +61,7 @@ def command(
     0 everywhere; 1: it did not, or a machine did not answer.
     """
     from infra.cli.node_choose import choose, read
-    from infra.node.listing import reason
+    from infra.node.inventory.listing import reason
     from infra.ui.node_count import Count
 
     words = after_dashes()

@@ -14,7 +14,7 @@ from infra.cli.node_common import Reach, reach_options
 
 if TYPE_CHECKING:
     from infra.errors import InfraError
-    from infra.node.look import Look
+    from infra.node.inventory.look import Look
     from infra.node.model import Node
     from infra.spec.load import Loaded
 
@@ -41,7 +41,7 @@ def command(
     1: an error.
     """
     from infra.cli.node_choose import choose, read
-    from infra.node import cloud, listing
+    from infra.node.inventory import cloud, listing
 
     loaded = read(file, endpoint)
     said: Mapping[str, Look | InfraError] = {}
@@ -49,7 +49,7 @@ def command(
         found = cloud.inventory(loaded, patterns, health=True)
         nodes = found.pick(patterns)
     else:
-        from infra.node.look import look
+        from infra.node.inventory.look import look
         from infra.ui.node_count import Count
 
         count = Count("looked at", quiet=as_json)

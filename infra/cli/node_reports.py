@@ -26,7 +26,8 @@ def command(patterns: tuple[str, ...], file: Path, endpoint: str | None, as_json
     """
     from infra.cloud.site import look_site
     from infra.image import promoted
-    from infra.node import cloud, reports
+    from infra.node.inventory import cloud
+    from infra.node.pull import reports
     from infra.spec.load import load
 
     loaded = load(file, endpoint)

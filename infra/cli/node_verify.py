@@ -14,7 +14,7 @@ from infra.cli.node_common import Reach, reach_options
 from infra.errors import UsageError
 
 if TYPE_CHECKING:
-    from infra.node.verify import Drifted, Verdict
+    from infra.node.proof.verify import Drifted, Verdict
     from infra.spec.load import Loaded
 
 EPILOG = """\b
@@ -119,7 +119,7 @@ def _side_by_side(
     loaded: Loaded, patterns: Sequence[str], reach: Reach, quiet: bool, deep: bool, folder: Path | None
 ) -> Verdict:
     from infra.cli.node_choose import choose
-    from infra.node import verify
+    from infra.node.proof import verify
     from infra.ui.node_count import Count
 
     count = Count("asked", quiet=quiet)
@@ -131,7 +131,7 @@ def _side_by_side(
 
 def _over_time(loaded: Loaded, patterns: Sequence[str], reach: Reach, quiet: bool, accept: bool) -> Drifted:
     from infra.cli.node_choose import choose
-    from infra.node import verify
+    from infra.node.proof import verify
     from infra.ui.node_count import Count
 
     count = Count("asked", quiet=quiet)
@@ -142,9 +142,9 @@ def _over_time(loaded: Loaded, patterns: Sequence[str], reach: Reach, quiet: boo
 
 def _kept(loaded: Loaded, paths: Sequence[str]) -> Verdict:
     from infra.cloud.work import Work
-    from infra.node import verify
-    from infra.node.inventory import Inventory
-    from infra.node.trust import Pins
+    from infra.node.inventory.inventory import Inventory
+    from infra.node.proof import verify
+    from infra.node.ssh.trust import Pins
 
     nodes = {node.ident: node for node in Inventory(loaded).nodes}
     pins = Pins.of(Work.of(loaded.cluster, loaded.path).folder)

@@ -36,7 +36,7 @@ def command(name: str, file: Path, endpoint: str | None, as_json: bool, reach: R
     when you say that it is right; without a terminal that is an error, which says what to do. The exit code is ssh's.
     """
     from infra.cli.node_choose import choose, read, trust
-    from infra.node import openssh
+    from infra.node.export import openssh
 
     chosen = choose(read(file, endpoint), [name], reach)
     if len(chosen.nodes) != 1:

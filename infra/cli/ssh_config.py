@@ -32,7 +32,7 @@ def command(
     gets later means nothing. No machine is connected to. Exit code 0; 1: an error.
     """
     from infra.cli.node_choose import choose, read, trust
-    from infra.node import openssh
+    from infra.node.export import openssh
 
     chosen = choose(read(file, endpoint), patterns, reach)
     cluster = chosen.loaded.cluster.cluster

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from infra.errors import InfraError, Interrupted, Problem, Refused
-from infra.node.bring import Brought
+from infra.node.bring.bring import Brought
 from infra.node.model import Node
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.node.pattern import fold
+from infra.node.inventory.pattern import fold
 from infra.plan.words import many
 from infra.ui import image_view
 from infra.ui.console import console
@@ -16,7 +16,7 @@ from infra.ui.console import console
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from infra.node.listing import Row
+    from infra.node.inventory.listing import Row
 
 SHORT = 12  # digits of a digest
 

@@ -12,7 +12,7 @@ from infra.ui.image_view import age
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from infra.node.reports import Row
+    from infra.node.pull.reports import Row
 
 SHORT = 12  # digits of a digest
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from infra.node.manifest import readable
-from infra.node.pattern import fold
+from infra.node.inventory.pattern import fold
+from infra.node.proof.manifest import readable
 from infra.plan.words import many
 from infra.ui.graph_style import DARK, LIGHT, variables
 from infra.ui.verify_view import counted, letters, shown
 
 if TYPE_CHECKING:
-    from infra.node.allowed import Value
-    from infra.node.compare import Comparison, Difference
-    from infra.node.verify import Verdict
+    from infra.node.proof.allowed import Value
+    from infra.node.proof.compare import Comparison, Difference
+    from infra.node.proof.verify import Verdict
 
 SIDE_BY_SIDE = 8  # groups that get a column each
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from infra.node.allowed import Value
-from infra.node.manifest import readable
-from infra.node.pattern import fold
+from infra.node.inventory.pattern import fold
+from infra.node.proof.allowed import Value
+from infra.node.proof.manifest import readable
 from infra.plan.words import many
 from infra.ui.console import console
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from infra.errors import InfraError
-    from infra.node.compare import Comparison, Difference
-    from infra.node.verify import Drifted, Since, Verdict
+    from infra.node.proof.compare import Comparison, Difference
+    from infra.node.proof.verify import Drifted, Since, Verdict
 
 MOST = 60  # differences that a terminal gets; files and JSON have all
 COLUMNS = 4  # groups side by side; more are written below each other

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from infra.errors import LoginRefused
-from infra.node.auth import Auth
-from infra.node.bring import Options, Wants, bring
-from infra.node.inventory import Inventory
-from infra.node.ssh import Fleet
-from infra.node.trust import Pins
+from infra.node.bring.bring import Options, Wants, bring
+from infra.node.inventory.inventory import Inventory
+from infra.node.ssh.auth import Auth
+from infra.node.ssh.fleet import Fleet
+from infra.node.ssh.trust import Pins
 from infra.spec.load import load
 from tests.bed import Bed
 from tests.chef import client as real

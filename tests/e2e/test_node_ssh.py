@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from infra.errors import InfraError, NodeFailed, SudoRefused
-from infra.node.auth import Auth
 from infra.node.model import Node
-from infra.node.ssh import Connection, Fleet
-from infra.node.trust import Pins
+from infra.node.ssh.auth import Auth
+from infra.node.ssh.fleet import Connection, Fleet
+from infra.node.ssh.trust import Pins
 from tests.bed import Bed, Machine
 
 NOISE = "echo noise before; echo noise on stderr >&2; printf 'no line end'\n"
@@ -88,7 +88,7 @@ def test_a_blob_is_fetched_and_checked(connection: Connection, size: int) -> Non
 
 
 def test_a_damaged_blob(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.node.channel.header", lambda data: f"{len(data)} {'0' * 64}\n".encode())
+    monkeypatch.setattr("infra.node.ssh.channel.header", lambda data: f"{len(data)} {'0' * 64}\n".encode())
     with pytest.raises(NodeFailed, match="did not arrive whole"):
         connection.run("infra_blob it >/tmp/it; touch /tmp/after", blobs={"it": lambda: b"data"})
     assert connection.run("ls /tmp/after || true").out == ""

@@ -12,7 +12,7 @@ import pytest
 
 from infra.errors import InfraError, Interrupted, NodeFailed, NodeUnreachable, SudoRefused
 from infra.node.model import Node
-from infra.node.ssh import Connection
+from infra.node.ssh.fleet import Connection
 from infra.proc import Cancel
 from tests.bed import Bed, Machine
 from tests.e2e.relay import Relay
@@ -51,8 +51,8 @@ def test_the_machine_goes_away(machine: Machine, tmp_path: Path) -> None:
 
 
 def test_a_dead_link_is_noticed(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.node.ssh_exec.PING", 1.0)
-    monkeypatch.setattr("infra.node.ssh_exec.SILENT", 3.0)
+    monkeypatch.setattr("infra.node.ssh.exec.PING", 1.0)
+    monkeypatch.setattr("infra.node.ssh.exec.SILENT", 3.0)
     free(machine)
     with fleet(machine, tmp_path).connect(node(machine)) as connection:
         connection.run("sleep 5")  # quiet, but alive: it answers when asked
@@ -107,7 +107,7 @@ def test_keys_are_made_anew_on_the_way(machine: Machine, tmp_path: Path) -> None
 
 
 def test_too_much_output(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.node.channel.MOST", 4 << 20)
+    monkeypatch.setattr("infra.node.ssh.channel.MOST", 4 << 20)
     with pytest.raises(NodeFailed, match="printed more than 4 MB"):
         connection.run("yes")
     with pytest.raises(NodeFailed, match="printed more than 4 MB"):

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from infra.errors import HostKeyError, LoginRefused, NodeUnreachable
-from infra.node.auth import Auth
 from infra.node.model import Node
-from infra.node.ssh import Connection, Fleet
-from infra.node.trust import Pins, fingerprint
+from infra.node.ssh.auth import Auth
+from infra.node.ssh.fleet import Connection, Fleet
+from infra.node.ssh.trust import Pins, fingerprint
 from tests.bed import Bed, Machine
 from tests.e2e.relay import Relay
 from tests.e2e.test_node_ssh import free

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from infra.errors import InfraError, NodeBusy, NodeFailed, NodeUnfit, Problem, SpecError
-from infra.node import chips, client, failures, scripts, sources
-from infra.node.client import Package, Packages
-from infra.node.facts import Facts, Gpu, Incomplete, parse
-from infra.node.fitness import Wish, judge, stop
-from infra.node.job import Story
+from infra.node import scripts
+from infra.node.bring import chips, client, failures, sources
+from infra.node.bring.client import Package, Packages
+from infra.node.bring.facts import Facts, Gpu, Incomplete, parse
+from infra.node.bring.fitness import Wish, judge, stop
+from infra.node.bring.job import Story
 from infra.node.model import Node
 from infra.policy import of
 from infra.spec.load import Loaded, load

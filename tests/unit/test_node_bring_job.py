@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from infra.errors import InfraError, NodeBusy, NodeFailed, NodeUnreachable
-from infra.node import job, reboot
+from infra.node.bring import job, reboot
 from infra.node.model import Node
-from infra.node.ssh import Ran
+from infra.node.ssh.fleet import Ran
 
 ORDER = job.Order("ada@desk", "d" * 64, False, "cinc", "", "{}", 60, "", {}, 0)
 DONE = "= state ended record 0"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from infra.cli.main import run
 from infra.errors import InfraError, NodeFailed, Problem, Refused
-from infra.node.bring import Brought
+from infra.node.bring.bring import Brought
+from infra.node.bring.rolling import group_of, limits, roll
 from infra.node.model import Node
-from infra.node.rolling import group_of, limits, roll
 from infra.spec.load import load
 from infra.spec.machines import at_a_time
 from infra.ui import bring_view as view

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.node import allowed, compare
-from infra.node.allowed import Allowed, Entry
-from infra.node.compare import Census, Comparison
-from infra.node.manifest import Manifest, parse
+from infra.node.proof import allowed, compare
+from infra.node.proof.allowed import Allowed, Entry
+from infra.node.proof.compare import Census, Comparison
+from infra.node.proof.manifest import Manifest, parse
 from tests.unit.test_node_manifest import SAMPLE, made
 
 NONE = Allowed([])

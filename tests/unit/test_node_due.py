@@ -9,11 +9,11 @@ import pytest
 
 from infra.cloud.work import who
 from infra.errors import NodeUnreachable
-from infra.node import planning
-from infra.node.due import drifted, due, state
-from infra.node.look import Look, Report
+from infra.node.inventory.look import Look, Report
 from infra.node.model import Node
-from infra.node.planning import Found
+from infra.node.plan import planning
+from infra.node.plan.due import drifted, due, state
+from infra.node.plan.planning import Found
 from infra.plan.model import NodeStep, Plan, Silent
 from infra.policy.model import Policy
 from infra.spec.models import Cluster

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.errors import UsageError
-from infra.node import cloud, inventory
-from infra.node.instance import Instance, names
-from infra.node.inventory import Inventory, regions_asked
-from infra.node.pattern import fold, parse
+from infra.node.inventory import cloud, inventory
+from infra.node.inventory.instance import Instance, names
+from infra.node.inventory.inventory import Inventory, regions_asked
+from infra.node.inventory.pattern import fold, parse
 from infra.spec.load import Loaded, load
 from infra.spec.names import expand
 from tests.conftest import LABS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.node import scripts
-from infra.node.look import Look, Report, declared, health, parse
+from infra.node.inventory.look import Look, Report, declared, health, parse
 from infra.node.model import Node
 
 BOX = Node("titan-01", "metal", "titan", "gpu", "ubuntu", gpus="2 × titan-x-pascal")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from infra import assets
 from infra.errors import NodeFailed
-from infra.node import allowed, proof
-from infra.node.manifest import parse, readable
+from infra.node.proof import allowed, proof
+from infra.node.proof.manifest import parse, readable
 
 SAMPLE = (Path(__file__).parent / "golden/manifest.tsv").read_text(encoding="ascii")
 

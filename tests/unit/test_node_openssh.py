@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from infra.cli.ssh_config import _included
-from infra.node import ansible, openssh
+from infra.node.export import ansible, openssh
+from infra.node.export.openssh import Trust, outside
 from infra.node.model import Node
-from infra.node.openssh import Trust, outside
 
 PINS = Path("/lab/.infra/desk/known_hosts")
 LEFT = Node("left", "metal", "desk", "gpu", "sam", address="192.0.2.11")

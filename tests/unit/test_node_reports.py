@@ -15,9 +15,11 @@ from infra.cloud import aws_s3
 from infra.cloud.aws_s3 import Stored
 from infra.errors import InfraError, NodeFailed, Refused
 from infra.image import promoted, shelf
-from infra.node import cloud, pulling, reports
+from infra.node.inventory import cloud
 from infra.node.model import Node
-from infra.node.reports import Report, parse, rows
+from infra.node.pull import publishing as pulling
+from infra.node.pull import reports
+from infra.node.pull.reports import Report, parse, rows
 from infra.plan.model import NodeStep
 from infra.policy import of
 from infra.spec import ledger

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.node import channel as wire
+from infra.node.ssh import channel as wire
 
 TOKEN = "infra-0011223344556677"
 

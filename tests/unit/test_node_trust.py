@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
+import infra
 from infra.errors import FileError, HostKeyError
-from infra.node import certificate, sudo, trust
-from infra.node.auth import Auth
 from infra.node.model import Node
-from infra.node.trust import Judge, Pins
+from infra.node.ssh import certificate, sudo, trust
+from infra.node.ssh.auth import Auth
+from infra.node.ssh.trust import Judge, Pins
 from infra.proc import SECRETS
 
-INFRA = Path(trust.__file__).parent.parent
+INFRA = Path(infra.__file__).parent
 
 
 def node(name: str = "titan-01", **more: Any) -> Node:
@@ -181,4 +182,4 @@ def test_only_the_ssh_room_knows_paramiko() -> None:
         for path in INFRA.rglob("*.py")
         if re.search(r"^\s*(import|from) paramiko", path.read_text(), re.M)
     }
-    assert users and all(name.startswith("node/ssh_") for name in users)
+    assert users and all(name.startswith("node/ssh/") for name in users)

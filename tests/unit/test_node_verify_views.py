@@ -7,10 +7,10 @@ import re
 import pytest
 
 from infra.errors import HostKeyError, UsageError
-from infra.node import compare, signature, verify
 from infra.node.model import Node
-from infra.node.signature import BEGIN, END, Signed
-from infra.node.verify import Drifted, Since, Verdict
+from infra.node.proof import compare, signature, verify
+from infra.node.proof.signature import BEGIN, END, Signed
+from infra.node.proof.verify import Drifted, Since, Verdict
 from infra.ui import verify_html, verify_view
 from tests.unit.test_json_docs import plain, table
 from tests.unit.test_node_compare import BASE, TWIN, compared, of

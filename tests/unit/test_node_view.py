@@ -12,12 +12,12 @@ import pytest
 from infra.cli import node_choose
 from infra.cli.main import run
 from infra.errors import NodeUnreachable
-from infra.node import cloud, listing
-from infra.node.instance import Instance
-from infra.node.inventory import Inventory
-from infra.node.listing import Row
-from infra.node.look import Look, Report
-from infra.node.ssh import Fleet, Ran
+from infra.node.inventory import cloud, listing
+from infra.node.inventory.instance import Instance
+from infra.node.inventory.inventory import Inventory
+from infra.node.inventory.listing import Row
+from infra.node.inventory.look import Look, Report
+from infra.node.ssh.fleet import Fleet, Ran
 from infra.spec.load import load
 from infra.ui import node_view
 from infra.ui.node_view import Said

@@ -20,7 +20,6 @@ def to(action: Any, name: str, *reasons: str, profile: str = "gpu", **rest: Any)
     return NodeStep(name, action, profile, "a" * 64, "metal.titan", reasons=reasons, **rest)
 
 
-
 def change(action: Any, address: str, *reasons: str, **rest: Any) -> Change:
     kind = next(step for step in address.replace("[", ".").split(".") if step.startswith("aws_"))
     return Change(address, kind, action, title(address), reasons or (NEW if action == "create" else ()), **rest)

@@ -4,10 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-from infra.node.auth import Auth
 from infra.node.model import Node
-from infra.node.ssh import Fleet
-from infra.node.trust import Pins
+from infra.node.ssh.auth import Auth
+from infra.node.ssh.fleet import Fleet
+from infra.node.ssh.trust import Pins
 
 lab, load, nonce = json.loads(Path(sys.argv[1]).read_text()), sys.argv[2], sys.argv[3]
 nodes = [

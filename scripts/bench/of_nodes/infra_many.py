@@ -7,10 +7,10 @@ import threading
 import time
 from pathlib import Path
 
-from infra.node.auth import Auth
 from infra.node.model import Node
-from infra.node.ssh import Fleet
-from infra.node.trust import Pins
+from infra.node.ssh.auth import Auth
+from infra.node.ssh.fleet import Fleet
+from infra.node.ssh.trust import Pins
 
 lab, many = json.loads(Path(sys.argv[1]).read_text()), int(sys.argv[2])
 real = lab["nodes"]

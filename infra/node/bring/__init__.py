@@ -1,0 +1,1 @@
+"""A machine brought to its policy: preflight, client, policy, converge, restart, smoke test, record."""

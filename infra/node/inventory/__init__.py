@@ -1,0 +1,1 @@
+"""Which machines there are, and what each says of itself."""

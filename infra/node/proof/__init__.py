@@ -1,0 +1,1 @@
+"""What a machine is, signed by it, and side by side with others."""

@@ -1,0 +1,1 @@
+"""Machines that fetch their policy themselves, and what they report."""
