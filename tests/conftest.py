@@ -96,10 +96,11 @@ class Infra:
 
 
 @pytest.fixture(autouse=True)
-def fresh_console() -> None:
-    """No test prints on a console whose width another one chose."""
+def fresh_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test prints on a console whose width another one chose, or who runs the tests."""
     from infra.ui.console import console
 
+    monkeypatch.delenv("COLUMNS", raising=False)
     console.cache_clear()
 
 
