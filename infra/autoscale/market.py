@@ -1,0 +1,91 @@
+"""What can be bought: every group's offers as vectors, how many of each there may be still, what the plan bought."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from infra.autoscale.daemons import overhead
+from infra.autoscale.room import Ints, Kinds, Room, times
+from infra.autoscale.snapshot import HOSTNAME, NAME, REGION, TYPE, ZONE, Daemon, Group, Labels, Offer, Snapshot
+
+CAPACITY = "infra/capacity"
+UNNAMED = "?"
+"""The name of a machine that is not there yet: no selector on a name can hold for it."""
+
+
+def labels_of(group: Group, offer: Offer) -> Labels:
+    """The labels that a machine of the offer will have."""
+    place = offer.place
+    known = {ZONE: place.zone, REGION: place.region, TYPE: place.type, CAPACITY: place.market}
+    return {**known, "kubernetes.io/os": "linux", **group.labels, HOSTNAME: UNNAMED, NAME: UNNAMED}
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """An offer ready to be packed: ``capacity`` is what is left for work when the daemons run."""
+
+    number: int
+    group: int
+    offer: Offer
+    kind: int
+    capacity: Ints
+
+    @property
+    def price(self) -> float:
+        return self.offer.price
+
+
+class Market:
+    """The options of a snapshot. Groups' limits hold over all their offers."""
+
+    def __init__(self, snapshot: Snapshot, kinds: Kinds, room: Room, limits: dict[str, int]) -> None:
+        self.groups = snapshot.groups
+        self.left = [max(0, group.maximum - group.desired) for group in snapshot.groups]
+        self.options: list[Option] = []
+        self.starved: list[tuple[Group, Offer]] = []
+        for place, group in enumerate(snapshot.groups):
+            for offer in group.offers:
+                if offer.place in snapshot.starved:
+                    self.starved.append((group, offer))
+                    continue
+                kind = kinds.number(labels_of(group, offer), group.taints)
+                capacity = room.vector(fresh(snapshot.daemons, group, offer, limits))
+                self.options.append(Option(len(self.options), place, offer, kind, capacity))
+        self.bought: list[tuple[int, int]] = []
+        """Option and row of each machine that the plan buys, in order."""
+
+    def buy(self, option: Option, room: Room) -> int:
+        """A machine more; its row. Nobody may call it when nothing is left of the group."""
+        if not self.left[option.group]:
+            raise ValueError(f"the group {self.groups[option.group].name} is at its maximum")
+        self.left[option.group] -= 1
+        row = room.add(option.capacity, option.kind, RANK_BOUGHT)
+        self.bought.append((option.number, row))
+        return row
+
+    def back(self, mark: int) -> None:
+        """Give back every machine bought since ``mark`` (a length of ``bought``)."""
+        for number, _ in self.bought[mark:]:
+            self.left[self.options[number].group] += 1
+        del self.bought[mark:]
+
+
+RANK_METAL, RANK_NODE, RANK_JOINING, RANK_FLIGHT, RANK_BOUGHT = range(5)
+"""Rows are filled in this order: what costs nothing more first."""
+
+
+def fresh(daemons: Sequence[Daemon], group: Group, offer: Offer, limits: dict[str, int]) -> dict[str, int]:
+    """What a new machine of the offer has for work."""
+    taken = overhead(daemons, labels_of(group, offer), group.taints)
+    have = {**dict(offer.allocatable), **limits}
+    return {name: max(0, amount - taken.get(name, 0)) for name, amount in have.items()}
+
+
+def fits(options: Sequence[Option], request: Ints) -> Ints:
+    """How often a request fits into an empty machine of each option."""
+    if not options:
+        return np.zeros(0, dtype=np.int64)
+    return times(np.array([option.capacity for option in options]), request)

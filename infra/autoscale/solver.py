@@ -1,0 +1,88 @@
+"""Linear programs, handed to HiGHS. The only module that knows it; it is loaded when a plan is first made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+class Answer(NamedTuple):
+    """``values`` of the columns and ``duals`` of the rows; ``solved`` is False when there is no optimum in time."""
+
+    solved: bool
+    cost: float
+    values: Floats
+    duals: Floats
+
+
+class Program:
+    """Minimise ``cost · x`` with ``lower ≤ A x ≤ upper`` by rows and x ≥ 0; columns can be added to a solved one."""
+
+    def __init__(self, lower: Sequence[float], upper: Sequence[float]) -> None:
+        import highspy
+
+        self._highspy = highspy
+        make: Any = highspy.Highs
+        self._highs = make()
+        self._highs.silent()
+        for option, value in (("threads", 1), ("random_seed", 0), ("parallel", "off")):
+            self._highs.setOptionValue(option, value)
+        self.rows, self.columns = len(lower), 0
+        empty = np.zeros(0)
+        self._highs.addRows(
+            self.rows,
+            np.array(lower, dtype=np.float64),
+            np.array(upper, dtype=np.float64),
+            0,
+            np.zeros(self.rows, dtype=np.int32),
+            empty.astype(np.int32),
+            empty,
+        )
+
+    def add(self, costs: Sequence[float], starts: Sequence[int], rows: Sequence[int], values: Sequence[float]) -> None:
+        """Columns in compressed form: the k-th has its entries at ``starts[k]`` until the next start."""
+        count = len(costs)
+        self._highs.addCols(
+            count,
+            np.array(costs, dtype=np.float64),
+            np.zeros(count),
+            np.full(count, self._highspy.kHighsInf),
+            len(rows),
+            np.array(starts, dtype=np.int32),
+            np.array(rows, dtype=np.int32),
+            np.array(values, dtype=np.float64),
+        )
+        self.columns += count
+
+    def whole(self, columns: Sequence[int], upper: Sequence[float] | None = None) -> None:
+        """These columns are integers from now on."""
+        kind = self._highspy.HighsVarType.kInteger
+        places = np.array(columns, dtype=np.int32)
+        self._highs.changeColsIntegrality(len(columns), places, np.array([kind] * len(columns)))
+        if upper is not None:
+            self._highs.changeColsBounds(len(columns), places, np.zeros(len(columns)), np.array(upper, dtype=float))
+
+    def demand(self, row: int, lower: float, upper: float) -> None:
+        self._highs.changeRowBounds(row, lower, upper)
+
+    def solve(self, seconds: float = 600.0, gap: float = 0.0) -> Answer:
+        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(0.01, seconds))
+        self._highs.setOptionValue("mip_rel_gap", gap)
+        self._highs.run()
+        status = self._highs.getModelStatus()
+        found = self._highs.getSolution()
+        solved = status == self._highspy.HighsModelStatus.kOptimal
+        info = self._highs.getInfo()
+        return Answer(solved, info.objective_function_value, np.array(found.col_value), np.array(found.row_dual))
+
+    def best(self) -> float:
+        """Of a program with whole columns: no solution is cheaper than this."""
+        return float(self._highs.getInfo().mip_dual_bound)
+
+
+INFINITE = float("inf")

@@ -1,0 +1,281 @@
+"""A tiny scheduler, kubelet and controllers, so that pods on the test API server run and end.
+
+One thread, woken by every change. It binds pods where they fit, first node first, says ``Unschedulable`` where none
+fits, runs them for as long as the annotation ``test/seconds`` says (for ever without it; ``test/exit`` is the exit
+code), and keeps the pods of ReplicaSets at their number. A machine joins with ``join`` and is lost with ``leave``.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tests.kube import errors, fit
+from tests.kube.messages import Request
+from tests.kube.resources import LEASES, NODES, PODS, REPLICASETS
+from tests.kube.server import KubeServer
+from tests.kube.store import Object, now
+
+_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+
+
+class Worker:
+    """Runs while inside ``with``. ``start_after``, ``stop_after``: seconds a pod takes to begin and to end."""
+
+    def __init__(self, kube: KubeServer, start_after: float = 0.05, stop_after: float = 0.05) -> None:
+        self.kube = kube
+        self.store = kube.store
+        self.start_after = start_after
+        self.stop_after = stop_after
+        self._since: dict[tuple[str, str], float] = {}  # (uid, what) → when it was first seen so
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> Worker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        with self.store.changed:
+            self.store.changed.notify_all()
+        self._thread.join(10)
+
+    # Machines
+
+    def join(
+        self,
+        name: str,
+        resources: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        taints: list[Object] | None = None,
+        provider_id: str = "",
+    ) -> Object:
+        """A machine registers as a node and is ready. ``resources`` are what pods may use of it."""
+        has = {"cpu": "4", "memory": "16Gi", "pods": "110", "ephemeral-storage": "100Gi", **(resources or {})}
+        self.kube.put(
+            {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {"name": name, "namespace": "kube-node-lease"},
+                "spec": {"holderIdentity": name, "leaseDurationSeconds": 40},
+            }
+        )
+        return self.kube.put(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **(labels or {})}},
+                "spec": {
+                    **({"taints": taints} if taints else {}),
+                    **({"providerID": provider_id} if provider_id else {}),
+                },
+                "status": {
+                    "capacity": has,
+                    "allocatable": has,
+                    "conditions": [
+                        {
+                            "type": "Ready",
+                            "status": "True",
+                            "reason": "KubeletReady",
+                            "message": "kubelet is posting ready status",
+                            "lastHeartbeatTime": now(),
+                            "lastTransitionTime": now(),
+                        }
+                    ],
+                    "nodeInfo": {"kubeletVersion": "v1.37.0", "operatingSystem": "linux", "architecture": "amd64"},
+                },
+            }
+        )
+
+    def leave(self, name: str) -> None:
+        """The machine is gone for good: its node, its lease, and every pod on it."""
+        for resource, namespace in ((NODES, ""), (LEASES, "kube-node-lease")):
+            with contextlib.suppress(errors.ApiError):
+                self.store.delete(resource, namespace, name)
+
+    # What goes on
+
+    def _work(self) -> None:
+        seen = -1
+        while not self._ending.is_set():
+            with self.store.changed:
+                if self.store.version == seen:
+                    self.store.changed.wait(0.05)
+            seen = self.store.version
+            self.step()
+
+    def step(self) -> None:
+        """Do everything that is due now."""
+        with self.store.lock:
+            nodes = {item.obj["metadata"]["name"]: item.obj for item in self.store.items(NODES)}
+            pods = [item.obj for item in self.store.items(PODS)]
+        for node in nodes.values():
+            self._mark(node)
+        for pod in pods:
+            # Whatever else happened to the pod in between: it is looked at again in the next step.
+            with contextlib.suppress(errors.ApiError):
+                self._run(pod, nodes)
+        self._replicate(pods)
+        self._schedule(nodes, pods)
+
+    def _after(self, pod: Object, what: str, seconds: float) -> bool:
+        """Whether ``what`` is true of the pod for this long."""
+        since = self._since.setdefault((pod["metadata"]["uid"], what), time.monotonic())
+        return time.monotonic() - since >= seconds
+
+    def _mark(self, node: Object) -> None:
+        """The taint that goes with a cordon, as the node controller keeps it."""
+        taints = node.get("spec", {}).get("taints") or []
+        others = [item for item in taints if item["key"] != _UNSCHEDULABLE]
+        cordoned = bool(node.get("spec", {}).get("unschedulable"))
+        if cordoned is (len(others) == len(taints)):
+
+            def marked(obj: Object) -> None:
+                here = [item for item in obj["spec"].get("taints") or () if item["key"] != _UNSCHEDULABLE]
+                if obj["spec"].get("unschedulable"):
+                    here.append({"key": _UNSCHEDULABLE, "effect": "NoSchedule", "timeAdded": now()})
+                obj["spec"]["taints"] = here
+                if not here:
+                    del obj["spec"]["taints"]
+
+            with contextlib.suppress(errors.ApiError):
+                self.store.change(NODES, "", node["metadata"]["name"], marked)
+
+    def _run(self, pod: Object, nodes: Mapping[str, Object]) -> None:
+        meta, place = pod["metadata"], pod["spec"].get("nodeName")
+        if not place:
+            return
+        key = (meta.get("namespace", ""), meta["name"])
+        phase = pod["status"].get("phase")
+        if place not in nodes:
+            # A moment's patience: a node may be named before it is there.
+            if self._after(pod, "lost", 0.2):
+                self.store.delete(PODS, *key)
+        elif meta.get("deletionTimestamp"):
+            if self._after(pod, "ending", min(self.stop_after, meta.get("deletionGracePeriodSeconds", 0))):
+                self.store.delete(PODS, *key)
+        elif phase == "Pending" and self._after(pod, "bound", self.start_after):
+            self._set_phase(key, "Running", True)
+        elif phase == "Running":
+            notes = meta.get("annotations") or {}
+            if "test/seconds" in notes and self._after(pod, "running", float(notes["test/seconds"])):
+                self._set_phase(key, "Failed" if notes.get("test/exit", "0") != "0" else "Succeeded", False)
+
+    def _set_phase(self, key: tuple[str, str], phase: str, ready: bool) -> None:
+        def changed(obj: Object) -> None:
+            status = obj["status"]
+            code = int((obj["metadata"].get("annotations") or {}).get("test/exit", "0"))
+            state: Object = {"running": {"startedAt": now()}}
+            if not ready:
+                reason = "Completed" if phase == "Succeeded" else "Error"
+                state = {"terminated": {"exitCode": code, "reason": reason, "finishedAt": now()}}
+            wanted = ("Initialized", "Ready", "ContainersReady")
+            others = [item for item in status.get("conditions") or () if item["type"] not in wanted]
+            status.update(
+                phase=phase,
+                conditions=others
+                + [
+                    {
+                        "type": name,
+                        "status": "True" if ready or name == "Initialized" else "False",
+                        "lastTransitionTime": now(),
+                    }
+                    for name in wanted
+                ],
+                containerStatuses=[
+                    {
+                        "name": item["name"],
+                        "image": item["image"],
+                        "imageID": "",
+                        "ready": ready,
+                        "restartCount": 0,
+                        "started": ready,
+                        "state": state,
+                    }
+                    for item in obj["spec"]["containers"]
+                ],
+            )
+            status.setdefault("startTime", now())
+
+        self.store.change(PODS, *key, changed)
+
+    def _schedule(self, nodes: Mapping[str, Object], pods: list[Object]) -> None:
+        on: dict[str, list[Object]] = collections.defaultdict(list)
+        waiting = []
+        for pod in pods:
+            if pod["status"].get("phase") in ("Succeeded", "Failed"):
+                continue
+            if pod["spec"].get("nodeName"):
+                on[pod["spec"]["nodeName"]].append(pod)
+            elif not pod["spec"].get("schedulingGates") and pod["spec"].get("schedulerName") == "default-scheduler":
+                waiting.append(pod)
+        left = {name: fit.free(node, on[name]) for name, node in nodes.items()} if waiting else {}
+        for pod in sorted(waiting, key=lambda pod: -(pod["spec"].get("priority") or 0)):
+            why = collections.Counter[str]()
+            for name, node in nodes.items():
+                refusal = fit.refusal(pod, node, left[name])
+                if not refusal:
+                    for what, value in fit.requests(pod).items():
+                        left[name][what] -= value
+                    self._bind(pod, name)
+                    break
+                why[refusal] += 1
+            else:
+                self._tell_unschedulable(pod, len(nodes), why)
+
+    def _bind(self, pod: Object, node: str) -> None:
+        meta = pod["metadata"]
+        body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": meta["name"]}, "target": {"name": node}}
+        path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/binding"
+        self.kube.api.handle(Request("POST", path, body=json.dumps(body).encode()))
+
+    def _tell_unschedulable(self, pod: Object, nodes: int, why: Mapping[str, int]) -> None:
+        told = ", ".join(f"{count} {reason}" for reason, count in sorted(why.items()))
+        message = f"0/{nodes} nodes are available: {told}." if nodes else "no nodes available to schedule pods"
+        conditions = pod["status"].get("conditions") or []
+        if any(item["type"] == "PodScheduled" and item.get("message") == message for item in conditions):
+            return
+        condition: dict[str, Any] = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        condition.update(message=message, lastTransitionTime=now())
+
+        def changed(obj: Object) -> None:
+            others = [item for item in obj["status"].get("conditions") or () if item["type"] != "PodScheduled"]
+            if not obj["spec"].get("nodeName"):
+                obj["status"]["conditions"] = [*others, condition]
+
+        with contextlib.suppress(errors.ApiError):
+            self.store.change(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], changed)
+
+    def _replicate(self, pods: list[Object]) -> None:
+        """Every ReplicaSet has as many pods as it wants."""
+        owned = collections.Counter(
+            owner["uid"]
+            for pod in pods
+            if not pod["metadata"].get("deletionTimestamp")
+            and pod["status"].get("phase") not in ("Succeeded", "Failed")
+            for owner in pod["metadata"].get("ownerReferences") or ()
+        )
+        for item in self.store.items(REPLICASETS):
+            meta, spec = item.obj["metadata"], item.obj["spec"]
+            owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": meta["name"], "uid": meta["uid"]}
+            template = spec["template"]
+            for _ in range(spec.get("replicas", 1) - owned[meta["uid"]]):
+                self.kube.put(
+                    {
+                        "apiVersion": "v1",
+                        "kind": "Pod",
+                        "metadata": {
+                            **(template.get("metadata") or {}),
+                            "generateName": f"{meta['name']}-",
+                            "namespace": meta["namespace"],
+                            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+                        },
+                        "spec": template["spec"],
+                    }
+                )
