@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
-from tests.e2e.kube_objects import budget, node, pod, replica_set
+from tests.e2e.kube_objects import budget, node, pod
 from tests.e2e.kubectl import Kubectl
 from tests.kube import KubeServer
 
@@ -125,7 +125,7 @@ def test_who_is_late_gets_409(kube: KubeServer, api: client.CoreV1Api) -> None:
     before = api.read_node("one").metadata.resource_version
     api.patch_node("one", {"metadata": {"labels": {"by": "them"}}})
     assert api.read_node("one").metadata.resource_version == before, "no change, no version"
-    refused(409, api.create_node, node("one"))
+    refused(409, api.create_node, {"metadata": {"name": "one"}})
     api.patch_node_status("one", {"spec": {"unschedulable": True}, "status": {"phase": "x"}})
     assert not api.read_node("one").spec.unschedulable, "the status is all that this path changes"
 
@@ -189,7 +189,7 @@ def test_malformed_objects_are_refused(kube: KubeServer, api: client.CoreV1Api) 
     )
     kube.put({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "x"}, "value": 7})
     assert api.create_namespaced_pod("default", pod("a", priorityClassName="x")).spec.priority == 7
-    refused(400, api.create_namespaced_pod, "default", replica_set("web", 1))
+    refused(400, api.create_namespaced_pod, "default", {**pod("b"), "kind": "Job"})
     refused(422, api.create_namespaced_pod, "default", pod("Not_A_Name"))
 
 

@@ -86,7 +86,7 @@ def status(store: Store, budget: Mapping[str, Any]) -> Object:
     enough = {"type": "DisruptionAllowed", "status": "True", "reason": "SufficientPods", "message": ""}
     if not allowed:
         enough.update(status="False", reason="InsufficientPods")
-    before = next((item for item in was.get("conditions") or () if item["type"] == "DisruptionAllowed"), {})
+    before: Object = next((item for item in was.get("conditions") or () if item["type"] == "DisruptionAllowed"), {})
     same = before.get("status") == enough["status"]
     condition: Object = {
         **enough,

@@ -75,7 +75,7 @@ def tolerates(pod: Obj, taint: Obj) -> bool:
 
 
 def _rule(rule: Obj, values: Mapping[str, str]) -> bool:
-    have, wanted = values.get(rule["key"]), rule.get("values") or ()
+    have, wanted = values.get(rule["key"]), list(rule.get("values") or ())
     operator = rule["operator"]
     if operator in ("Gt", "Lt"):
         if have is None or not have.lstrip("-").isdigit():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.kube import errors
-from tests.kube.resources import NAMESPACES, NODES, PODS, PRIORITIES, Resource
+from tests.kube.resources import DAEMONSETS, EVENTS, NAMESPACES, NODES, PODS, PRIORITIES, REPLICASETS, Resource
 from tests.kube.store import Object, Store, now
 
 _QUANTITY = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$")
@@ -91,6 +91,33 @@ def _quantities(resource: Resource, obj: Mapping[str, Any]) -> Iterator[str]:
             yield from (str(value) for value in ((obj.get("status") or {}).get(name) or {}).values())
 
 
+# Fields that are never left out of an answer, and what they are when nobody has set them.
+_NODE_INFO = (
+    "machineID systemUUID bootID kernelVersion osImage containerRuntimeVersion kubeletVersion kubeProxyVersion "
+    "operatingSystem architecture"
+)
+_DAEMONS = "currentNumberScheduled numberMisscheduled desiredNumberScheduled numberReady"
+
+
+def complete(resource: Resource, obj: Object) -> Object:
+    """The object with the fields that every answer has."""
+    if resource is NODES:
+        info = obj.setdefault("status", {}).setdefault("nodeInfo", {})
+        obj["status"].setdefault("daemonEndpoints", {"kubeletEndpoint": {"Port": 0}})
+        for name in _NODE_INFO.split():
+            info.setdefault(name, "")
+    elif resource is DAEMONSETS:
+        for name in _DAEMONS.split():
+            obj.setdefault("status", {}).setdefault(name, 0)
+    elif resource is REPLICASETS:
+        obj.setdefault("status", {}).setdefault("replicas", 0)
+    elif resource is EVENTS:
+        none: Object = {"source": {}, "firstTimestamp": None, "lastTimestamp": None, "eventTime": None}
+        for name, value in {**none, "reportingComponent": "", "reportingInstance": ""}.items():
+            obj.setdefault(name, value)
+    return obj
+
+
 def prepare(store: Store, resource: Resource, obj: Object) -> Object:
     """A new object as it will be stored: with defaults, and without what is not the client's to say. Or 4xx."""
     meta = obj["metadata"]
@@ -117,7 +144,7 @@ def prepare(store: Store, resource: Resource, obj: Object) -> Object:
             obj["status"] = {}
     if causes:
         raise errors.invalid(resource.named, resource.kind, meta.get("name", ""), causes)
-    return obj
+    return complete(resource, obj)
 
 
 def _taint_causes(node: Object) -> list[tuple[str, str]]:

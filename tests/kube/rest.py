@@ -209,12 +209,13 @@ class Api:
             before = json.loads(json.dumps(obj))
             after: Object = json.loads(json.dumps(change(obj)))
             if target.sub == "status":
-                return {**before, "status": after.get("status", {}), "metadata": _meta(target, before, after)}
+                after = {**before, "status": after.get("status", {}), "metadata": _meta(target, before, after)}
+                return kinds.complete(resource, after)
             if resource.has_status and "status" in before:
                 after["status"] = before["status"]
             elif resource.has_status:
                 after.pop("status", None)
-            return after
+            return kinds.complete(resource, after)
 
         def check(before: Object, after: Object) -> None:
             if target.sub != "status":
