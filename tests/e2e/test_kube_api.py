@@ -187,3 +187,48 @@ def test_a_drain_waits_for_the_budget(kube: KubeServer, kubectl: Kubectl) -> Non
         assert len(pods) == 3
         spec = kubectl("get", "node", "old", "-o", "json").json["spec"]
         assert [taint["key"] for taint in spec["taints"]] == ["node.kubernetes.io/unschedulable"]
+
+
+def test_every_controller_has_its_pods(kube: KubeServer, kubectl: Kubectl) -> None:
+    def of(kind: str, api: str, name: str, **spec: object) -> dict[str, object]:
+        template = {"metadata": {"labels": {"app": name}}, "spec": pod("", seconds=0)["spec"]}
+        return {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": {"template": template, **spec}}
+
+    def selected(name: str) -> dict[str, object]:
+        return {"selector": {"matchLabels": {"app": name}}}
+
+    with Worker(kube) as worker:
+        for name in ("one", "two"):
+            worker.join(name)
+        kubectl("apply", "-f", "-", stdin=of("DaemonSet", "apps/v1", "agent", **selected("agent")))
+        kubectl("apply", "-f", "-", stdin=of("Deployment", "apps/v1", "web", replicas=2, **selected("web")))
+        job = of("Job", "batch/v1", "sum", completions=3, parallelism=2)
+        job["spec"]["template"]["metadata"]["annotations"] = {"test/seconds": "0.1"}  # type: ignore[index]
+        job["spec"]["template"]["spec"]["restartPolicy"] = "Never"  # type: ignore[index]
+        kubectl("apply", "-f", "-", stdin=job)
+        kubectl("rollout", "status", "deployment/web", "--timeout=15s")
+        kubectl("wait", "job/sum", "--for", "condition=complete", "--timeout=15s")
+        agents = ("get", "pods", "-l", "app=agent", "-o", "jsonpath={.items[*].spec.nodeName}")
+        until(lambda: set(kubectl(*agents).out.split()) == {"one", "two"})
+        assert "cannot delete DaemonSet-managed Pods" in kubectl("drain", "one", code=1).err
+        kubectl("delete", "deployment", "web")
+        until(lambda: not kubectl("get", "pods,rs", "-l", "app=web", "-o", "name").out)
+
+
+def test_a_gang_is_bound_whole(kube: KubeServer, kubectl: Kubectl) -> None:
+    group = {
+        "apiVersion": "scheduling.k8s.io/v1beta1",
+        "kind": "PodGroup",
+        "metadata": {"name": "train"},
+        "spec": {"schedulingPolicy": {"gang": {"minCount": 2}}},
+    }
+    with Worker(kube) as worker:
+        worker.join("one", {"nvidia.com/gpu": "8"})
+        kubectl("apply", "-f", "-", stdin=group)
+        for name in ("a", "b"):
+            member = pod(name, schedulingGroup={"podGroupName": "train"})
+            member["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "8"}}
+            kubectl("apply", "-f", "-", stdin=member)
+        kubectl("wait", "pod/a", "pod/b", "--for", "condition=PodScheduled=false", "--timeout=15s")
+        worker.join("two", {"nvidia.com/gpu": "8"})
+        kubectl("wait", "pod/a", "pod/b", "--for", "condition=Ready", "--timeout=15s")

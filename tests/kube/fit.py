@@ -8,6 +8,7 @@ from typing import Any
 
 Obj = Mapping[str, Any]
 Amounts = dict[str, Decimal]
+ONE = Decimal(1)
 _UNITS = {
     **{unit: Decimal(1024) ** (power + 1) for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"))},
     **{unit: Decimal(1000) ** (power + 1) for power, unit in enumerate(("k", "M", "G", "T", "P", "E"))},
@@ -50,7 +51,7 @@ def requests(pod: Obj) -> Amounts:
             need[name] = max(need.get(name, Decimal(0)), amount(value))
     for name, value in (spec.get("overhead") or {}).items():
         need[name] = need.get(name, Decimal(0)) + amount(value)
-    return {**need, "pods": Decimal(1)}
+    return {**need, "pods": ONE}
 
 
 def free(node: Obj, pods: Iterable[Obj]) -> Amounts:

@@ -10,7 +10,7 @@ from tests.kube import apply, discovery, errors, kinds, listing, openapi, patche
 from tests.kube.listing import Target
 from tests.kube.messages import Answer, Request
 from tests.kube.resources import BUDGETS, LEASES, NAMESPACES, PODS, RESOURCES
-from tests.kube.store import Item, Object, Store
+from tests.kube.store import Item, Object, Store, clone
 
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _PATCHES = {
@@ -190,7 +190,7 @@ class Api:
         owned = apply.entry(manager, target, wanted)
         with self.store.lock:
             if not self.store.find(target.resource, target.namespace, target.name):
-                return self._create(target, request, json.loads(json.dumps(wanted)), [owned])
+                return self._create(target, request, clone(wanted), [owned])
             made: list[list[Object]] = []
 
             def applied(obj: Object) -> Object:
@@ -206,8 +206,8 @@ class Api:
         resource = target.resource
 
         def part(obj: Object) -> Object:
-            before = json.loads(json.dumps(obj))
-            after: Object = json.loads(json.dumps(change(obj)))
+            before = clone(obj)
+            after: Object = clone(change(obj))
             if target.sub == "status":
                 after = {**before, "status": after.get("status", {}), "metadata": _meta(target, before, after)}
                 return kinds.complete(resource, after)

@@ -129,6 +129,11 @@ class KubeServer:
             assert answer.code == 200, found
         return found
 
+    def delete(self, path: str) -> None:
+        """Delete the object at a path from within, as a client would; what is not there is no mistake."""
+        answer = self.api.handle(Request("DELETE", path))
+        assert answer.code in (200, 404), answer.payload
+
     def kubeconfig(self, path: Path) -> Path:
         """Write a kubeconfig for this server (JSON, which is YAML as well)."""
         cluster: dict[str, Any] = {"server": self.url}

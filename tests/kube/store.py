@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import datetime
 import json
+import marshal
 import secrets
 import threading
 import uuid
@@ -22,6 +22,12 @@ _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 def now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clone(obj: Object) -> Object:
+    """A deep copy; many times as fast as ``copy.deepcopy``, for what JSON can hold."""
+    copied: Object = marshal.loads(marshal.dumps(obj))
+    return copied
 
 
 class Item:
@@ -59,9 +65,13 @@ class Change:
 
 
 class Store:
-    """All methods may be called by any thread. ``changed`` is told about every new version."""
+    """All methods may be called by any thread. ``changed`` is told about every new version.
 
-    def __init__(self, start: int = 1000) -> None:
+    The last ``keep`` changes, at least, are remembered, or those since ``compact()``.
+    """
+
+    def __init__(self, start: int = 1000, keep: int = 20_000) -> None:
+        self.keep = keep
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.version = start
@@ -128,7 +138,7 @@ class Store:
 
     def create(self, resource: Resource, obj: Object, dry: bool = False) -> Item:
         with self.lock:
-            obj = copy.deepcopy(obj)
+            obj = clone(obj)
             meta = obj.setdefault("metadata", {})
             prefix = meta.get("generateName", "")
             if not meta.get("name") and prefix:
@@ -162,7 +172,7 @@ class Store:
         """
         with self.lock:
             before = self.get(resource, namespace, name)
-            copied = copy.deepcopy(before.obj)
+            copied = clone(before.obj)
             after = change(copied)
             after = copied if after is None else after
             meta, was = after.setdefault("metadata", {}), before.obj["metadata"]
@@ -194,7 +204,7 @@ class Store:
                 return self._remove(resource, before, before.obj, dry)
             if meta.get("deletionTimestamp") and grace >= meta.get("deletionGracePeriodSeconds", 0):
                 return before
-            after = copy.deepcopy(before.obj)
+            after = clone(before.obj)
             due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=grace)
             after["metadata"]["deletionTimestamp"] = due.strftime("%Y-%m-%dT%H:%M:%SZ")
             after["metadata"]["deletionGracePeriodSeconds"] = grace
@@ -257,6 +267,9 @@ class Store:
 
     def _tell(self, change: Change) -> None:
         self.history.append(change)
+        if len(self.history) > 2 * self.keep:
+            self.compacted = self.history[-self.keep].version - 1
+            del self.history[: -self.keep]
         for watcher in self.watchers:
             watcher(change)
         self.changed.notify_all()

@@ -2,7 +2,8 @@
 
 One thread, woken by every change. It binds pods where they fit, first node first, says ``Unschedulable`` where none
 fits, runs them for as long as the annotation ``test/seconds`` says (for ever without it; ``test/exit`` is the exit
-code), and keeps the pods of ReplicaSets at their number. A machine joins with ``join`` and is lost with ``leave``.
+code), and keeps the pods of Deployments, ReplicaSets, Jobs and DaemonSets at their number. A gang is bound when all
+of it fits. A machine joins with ``join`` and is lost with ``leave``.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tests.kube import errors, fit
+from tests.kube import controllers, errors, fit, gangs
 from tests.kube.messages import Request
-from tests.kube.resources import LEASES, NODES, PODS, REPLICASETS
+from tests.kube.resources import LEASES, NODES, PODS
 from tests.kube.server import KubeServer
 from tests.kube.store import Object, now
 
@@ -121,7 +122,7 @@ class Worker:
             # Whatever else happened to the pod in between: it is looked at again in the next step.
             with contextlib.suppress(errors.ApiError):
                 self._run(pod, nodes)
-        self._replicate(pods)
+        controllers.step(self.kube, nodes, pods)
         self._schedule(nodes, pods)
 
     def _after(self, pod: Object, what: str, seconds: float) -> bool:
@@ -216,18 +217,32 @@ class Worker:
             elif not pod["spec"].get("schedulingGates") and pod["spec"].get("schedulerName") == "default-scheduler":
                 waiting.append(pod)
         left = {name: fit.free(node, on[name]) for name, node in nodes.items()} if waiting else {}
-        for pod in sorted(waiting, key=lambda pod: -(pod["spec"].get("priority") or 0)):
+        for group in gangs.groups(self.store, waiting, [pod for there in on.values() for pod in there]):
+            self._place(group, nodes, left)
+
+    def _place(self, group: gangs.Group, nodes: Mapping[str, Object], left: dict[str, fit.Amounts]) -> None:
+        """Bind the pods of a group where they fit: all that must be together, or none."""
+        trial = {name: dict(amounts) for name, amounts in left.items()} if group.least > 1 else left
+        places: list[tuple[Object, str]] = []
+        for pod in group.pods:
             why = collections.Counter[str]()
             for name, node in nodes.items():
-                refusal = fit.refusal(pod, node, left[name])
+                refusal = fit.refusal(pod, node, trial[name])
                 if not refusal:
                     for what, value in fit.requests(pod).items():
-                        left[name][what] -= value
-                    self._bind(pod, name)
+                        trial[name][what] -= value
+                    places.append((pod, name))
                     break
                 why[refusal] += 1
             else:
                 self._tell_unschedulable(pod, len(nodes), why)
+        if len(places) < group.least:
+            for pod, _ in places:
+                self._tell_unschedulable(pod, len(nodes), {"pod group does not fit whole": 1})
+            return
+        left.update(trial)
+        for pod, name in places:
+            self._bind(pod, name)
 
     def _bind(self, pod: Object, node: str) -> None:
         meta = pod["metadata"]
@@ -251,31 +266,3 @@ class Worker:
 
         with contextlib.suppress(errors.ApiError):
             self.store.change(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], changed)
-
-    def _replicate(self, pods: list[Object]) -> None:
-        """Every ReplicaSet has as many pods as it wants."""
-        owned = collections.Counter(
-            owner["uid"]
-            for pod in pods
-            if not pod["metadata"].get("deletionTimestamp")
-            and pod["status"].get("phase") not in ("Succeeded", "Failed")
-            for owner in pod["metadata"].get("ownerReferences") or ()
-        )
-        for item in self.store.items(REPLICASETS):
-            meta, spec = item.obj["metadata"], item.obj["spec"]
-            owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": meta["name"], "uid": meta["uid"]}
-            template = spec["template"]
-            for _ in range(spec.get("replicas", 1) - owned[meta["uid"]]):
-                self.kube.put(
-                    {
-                        "apiVersion": "v1",
-                        "kind": "Pod",
-                        "metadata": {
-                            **(template.get("metadata") or {}),
-                            "generateName": f"{meta['name']}-",
-                            "namespace": meta["namespace"],
-                            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
-                        },
-                        "spec": template["spec"],
-                    }
-                )
