@@ -66,7 +66,9 @@ def read_pod(raw: Raw, groups: PodGroups | None = None) -> Pod | None:
         needs = Needs((("pods", 1),))
         problem = f"its manifest is malformed: {error}"
     labels = {str(key): str(value) for key, value in _dict(meta.get("labels")).items()}
-    owner: Raw = next((one for one in meta.get("ownerReferences") or () if _dict(one).get("controller")), {})
+    owners = meta.get("ownerReferences")
+    some = owners if isinstance(owners, list) else []
+    owner: Raw = next((one for one in some if _dict(one).get("controller")), {})
     notes = _dict(meta.get("annotations"))
     wish = next((notes[key] for key in SAFE_TO_EVICT if key in notes), None)
     return Pod(

@@ -14,7 +14,7 @@ def pack(task: Task, guide: Relaxed | None = None) -> tuple[list[Pattern], Ints]
     """Patterns for the task's demand on new machines alone, and what found no place, by item."""
     if not task.options or not task.demand.any():
         return [], task.demand.copy()
-    guide = guide or relaxed(task.only(task.demand))
+    guide = guide or relaxed(task, rounds=1)
     worth = np.maximum(guide.worth, 1e-9)
     state = _State(task)
     for option in np.argsort(-guide.machines, kind="stable").tolist():

@@ -77,3 +77,34 @@ def used(task: Task, load: Load) -> Ints:
 
 def cost_of(task: Task, patterns: list[Pattern]) -> float:
     return float(sum(task.options[one.option].price * one.times for one in patterns))
+
+
+def fill_many(capacity: Ints, requests: Ints, limit: Ints, worth: Floats) -> Ints:
+    """A full machine for each item that it may begin with, all at once (loads × items), by what is worth most for
+    what the machine has least of by then. ``limit``: at most so many of each item."""
+    useful = np.flatnonzero((limit > 0) & (worth > 0))
+    loads = np.zeros((len(useful), len(limit)), dtype=np.int64)
+    if not len(useful):
+        return loads
+    asks, value, most = requests[useful], worth[useful], limit[useful]
+    full = np.maximum(capacity, 1).astype(float)
+    part = asks / full
+    every = np.arange(len(useful))
+    put = np.eye(len(useful), dtype=np.int64)
+    left = capacity - asks
+    while True:
+        able = (asks[None] <= left[:, None]).all(axis=2) & (put < most)
+        busy = able.any(axis=1)
+        if not busy.any():
+            break
+        rest = np.maximum(left, 1) / full
+        need = (part[None] / rest[:, None]).max(axis=2)
+        best = np.argmax(np.where(able, value / np.maximum(need, 1e-12), -1.0), axis=1)
+        taken = asks[best]
+        with np.errstate(divide="ignore"):
+            fit = np.where(taken > 0, left // np.maximum(taken, 1), 2**40).min(axis=1)
+        count = np.maximum(np.minimum(fit, most[best] - put[every, best]) // 4, 1) * busy
+        put[every, best] += count
+        left = left - taken * count[:, None]
+    loads[:, useful] = put
+    return loads

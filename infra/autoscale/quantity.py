@@ -2,7 +2,7 @@
 
     quantity("cpu", "1500m") -> 1500        quantity("memory", "1.5Gi") -> 1610612736
 
-Fractions are rounded up, as Kubernetes does it. What is not a quantity, is negative, or does not fit into 63 bits
+Fractions are rounded up, as Kubernetes does it. What is not a quantity, is negative, or is larger than any machine
 raises :class:`BadQuantity`; who reads a pod makes that a problem of the pod.
 """
 
@@ -12,8 +12,8 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-LARGEST = 2**62
-"""No machine has more of anything; two of them still add up within 64 bits."""
+LARGEST = 2**55
+"""No machine has more of anything; sums and small multiples of it stay within 64 bits."""
 
 SUFFIXES = {
     "n": Fraction(1, 10**9),

@@ -9,15 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+INFINITE = float("inf")
 
 
 class Answer(NamedTuple):
-    """``values`` of the columns and ``duals`` of the rows; ``solved`` is False when there is no optimum in time."""
+    """``values`` of the columns and ``duals`` of the rows; ``solved`` is False when there is no optimum in time,
+    ``feasible`` False when there is no answer at all."""
 
     solved: bool
     cost: float
     values: Floats
     duals: Floats
+    feasible: bool
 
 
 class Program:
@@ -59,6 +62,16 @@ class Program:
         )
         self.columns += count
 
+    def cut(self, rows: Sequence[tuple[npt.NDArray[np.int32], Floats]]) -> None:
+        """Rows more: each ``values · x[columns] ≤ 0``."""
+        starts = np.cumsum([0, *(len(columns) for columns, _ in rows)])[:-1].astype(np.int32)
+        columns = np.concatenate([columns for columns, _ in rows]).astype(np.int32)
+        values = np.concatenate([values for _, values in rows])
+        count = len(rows)
+        lower, upper = np.full(count, -self._highspy.kHighsInf), np.zeros(count)
+        self._highs.addRows(count, lower, upper, len(columns), starts, columns, values)
+        self.rows += count
+
     def whole(self, columns: Sequence[int], upper: Sequence[float] | None = None) -> None:
         """These columns are integers from now on."""
         kind = self._highspy.HighsVarType.kInteger
@@ -70,7 +83,10 @@ class Program:
     def demand(self, row: int, lower: float, upper: float) -> None:
         self._highs.changeRowBounds(row, lower, upper)
 
-    def solve(self, seconds: float = 600.0, gap: float = 0.0) -> Answer:
+    def solve(self, seconds: float = 600.0, gap: float = 0.0, below: float = INFINITE) -> Answer:
+        """``below``: of a program with whole columns, only solutions that cost less are of interest."""
+        if below < INFINITE:
+            self._highs.setOptionValue("objective_bound", below)
         self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(0.01, seconds))
         self._highs.setOptionValue("mip_rel_gap", gap)
         self._highs.run()
@@ -78,11 +94,11 @@ class Program:
         found = self._highs.getSolution()
         solved = status == self._highspy.HighsModelStatus.kOptimal
         info = self._highs.getInfo()
-        return Answer(solved, info.objective_function_value, np.array(found.col_value), np.array(found.row_dual))
+        feasible = info.primal_solution_status == self._highspy.SolutionStatus.kSolutionStatusFeasible
+        return Answer(
+            solved, info.objective_function_value, np.array(found.col_value), np.array(found.row_dual), feasible
+        )
 
     def best(self) -> float:
         """Of a program with whole columns: no solution is cheaper than this."""
         return float(self._highs.getInfo().mip_dual_bound)
-
-
-INFINITE = float("inf")

@@ -1,0 +1,147 @@
+"""Column generation: machines' loads as columns of a linear program, and the load that would help most as the next.
+
+The answer says how often to use which load (in fractions), and its prices give the sharpest bound that is to be had:
+a machine cannot hold pods worth more than the best load there is (found by a small integer program), whatever the
+prices.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from infra.autoscale.pattern import Load, as_load, fill, fill_many
+from infra.autoscale.room import Ints
+from infra.autoscale.solver import INFINITE, Program
+from infra.autoscale.task import Floats, Task
+
+ENOUGH = 1e-6
+"""A load whose worth is over its price by less than this share is no gain."""
+AT_ONCE = 6
+"""Loads that one option may add in one round."""
+
+
+class Columns:
+    """The master program of a task without free room, its columns, and its best bound so far."""
+
+    def __init__(self, task: Task, deadline: float) -> None:
+        self.task, self.deadline = task, deadline
+        self.items = len(task.demand)
+        self.groups = sorted(set(task.groups))
+        self.loads: list[tuple[int, Load]] = []
+        self._known: set[tuple[int, Load]] = set()
+        self.bound = 0.0
+        self.worth: Floats = np.zeros(self.items)
+        self.premium: Floats = np.zeros(len(task.left))
+        self.values: Floats = np.zeros(0)
+        self.cost = INFINITE
+        lower = [float(count) for count in task.demand] + [-INFINITE] * len(self.groups)
+        upper = [INFINITE] * self.items + [float(task.left[group]) for group in self.groups]
+        self.program = Program(lower, upper)
+        self.slack = 10.0 * (1.0 + float(task.prices.max(initial=0.0)))
+        self.program.add(
+            [self.slack] * self.items, list(range(self.items)), list(range(self.items)), [1.0] * self.items
+        )
+
+    def add(self, option: int, load: Load) -> bool:
+        """A load more; False when it is there already."""
+        if not load or (option, load) in self._known:
+            return False
+        self._known.add((option, load))
+        self.loads.append((option, load))
+        rows = [item for item, _ in load] + [self.items + self.groups.index(self.task.groups[option])]
+        values = [float(count) for _, count in load] + [1.0]
+        self.program.add([float(self.task.prices[option])], [0], rows, values)
+        return True
+
+    def solve(self) -> bool:
+        """Prices and values anew; False when there was no time."""
+        answer = self.program.solve(self.deadline - time.monotonic())
+        if not answer.solved:
+            return False
+        self.values = np.maximum(answer.values[self.items :], 0.0)
+        self.worth = np.maximum(answer.duals[: self.items], 0.0)
+        self.premium = np.zeros(len(self.task.left))
+        self.premium[self.groups] = np.maximum(-answer.duals[self.items :], 0.0)
+        self.cost = answer.cost
+        return True
+
+    def limits(self) -> Floats:
+        """What the pods of a machine may be worth at most: its price and the premium of its group."""
+        return self.task.prices + self.premium[self.task.groups]
+
+    def grow(self, worth: Floats) -> int:
+        """Loads that would help at these prices, found fast; how many."""
+        found = 0
+        limits = self.limits() * (1 + ENOUGH)
+        for option, one in enumerate(self.task.options):
+            limit = np.minimum(self.task.most[:, option], self.task.demand)
+            loads = fill_many(one.capacity, self.task.requests, limit, worth)
+            values = loads @ worth
+            for place in np.argsort(-values, kind="stable")[:AT_ONCE].tolist():
+                if values[place] > limits[option]:
+                    found += self.add(option, as_load(loads[place]))
+        return found
+
+    def prove(self, worth: Floats, seconds: float = 2.0) -> int:
+        """The best load of each option by an integer program: loads that help, and a bound from these prices."""
+        found, most_over = 0, 1.0
+        limits = self.limits()
+        for option in range(len(self.task.options)):
+            if time.monotonic() > self.deadline:
+                return found
+            load, top = best_load(self.task, option, worth, min(seconds, self.deadline - time.monotonic()))
+            most_over = max(most_over, top / max(limits[option], 1e-12))
+            if float(worth @ load) > limits[option] * (1 + ENOUGH):
+                found += self.add(option, as_load(load))
+        gross = float(worth @ self.task.demand) / most_over
+        spent = float(self.premium @ np.array(self.task.left, dtype=float))
+        self.bound = max(self.bound, gross - spent - 1e-9 * (gross + spent))
+        return found
+
+
+def best_load(task: Task, option: int, worth: Floats, seconds: float) -> tuple[Ints, float]:
+    """The load worth most on one machine, and what no load is worth more than (they differ when time was short)."""
+    limit = np.minimum(task.most[:, option], task.demand)
+    useful = np.flatnonzero((limit > 0) & (worth > 0))
+    load = np.zeros(len(worth), dtype=np.int64)
+    if not len(useful):
+        return load, 0.0
+    capacity = task.options[option].capacity
+    axes = [axis for axis in range(len(capacity)) if task.requests[useful, axis].any()]
+    scale = [max(1.0, float(capacity[axis])) for axis in axes]
+    program = Program([-INFINITE] * len(axes), [float(capacity[axis]) / s for axis, s in zip(axes, scale, strict=True)])
+    starts: list[int] = []
+    rows: list[int] = []
+    values: list[float] = []
+    for item in useful.tolist():
+        starts.append(len(rows))
+        for row, axis in enumerate(axes):
+            if task.requests[item, axis]:
+                rows.append(row)
+                values.append(float(task.requests[item, axis]) / scale[row])
+    program.add((-worth[useful]).tolist(), starts, rows, values)
+    program.whole(range(len(useful)), limit[useful].astype(float).tolist())
+    answer = program.solve(seconds, gap=1e-5)
+    top = -program.best()
+    if len(answer.values) == len(useful):
+        load[useful] = np.round(answer.values).astype(np.int64)
+        if ((load @ task.requests) > capacity).any():
+            load[:] = 0
+    return load, top if np.isfinite(top) else INFINITE
+
+
+def seed(columns: Columns, worth: Floats) -> None:
+    """Columns to begin with: each item alone on each option, and full machines at the relaxation's prices."""
+    task = columns.task
+    for item, option in np.argwhere(task.most > 0).tolist():
+        count = min(int(task.most[item, option]), int(task.demand[item]))
+        if count:
+            columns.add(option, ((item, count),))
+    columns.premium[:] = 0.0
+    for option, one in enumerate(task.options):
+        for align in (False, True):
+            columns.add(
+                option, as_load(fill(one.capacity, task.requests, task.most[:, option], task.demand, worth, align))
+            )
