@@ -131,6 +131,24 @@ def test_apply_create_and_delete(kubectl: Kubectl) -> None:
     assert 'namespaces "away" not found' in kubectl("apply", "-n", "away", "-f", "-", stdin=pod("x"), code=1).err
 
 
+def test_what_kubectl_makes_of_its_arguments(kubectl: Kubectl) -> None:
+    """Its typed clients speak protobuf."""
+    kubectl("create", "namespace", "lab")
+    kubectl("create", "-n", "lab", "configmap", "settings", "--from-literal=a=1")
+    kubectl("create", "-n", "lab", "secret", "generic", "key", "--from-literal=a=secret")
+    kubectl("create", "-n", "lab", "pdb", "web", "--selector=app=web,tier in (a,b)", "--min-available=50%")
+    kubectl("create", "priorityclass", "high", "--value=-7", "--preemption-policy=Never")
+    kubectl("run", "-n", "lab", "one", "--image=busybox")
+    assert kubectl("get", "-n", "lab", "cm", "settings", "-o", "jsonpath={.data}").out == '{"a":"1"}'
+    assert kubectl("get", "-n", "lab", "secret", "key", "-o", "jsonpath={.data.a}").out == "c2VjcmV0"
+    spec = kubectl("get", "-n", "lab", "pdb", "web", "-o", "json").json["spec"]
+    assert spec["minAvailable"] == "50%" and spec["selector"]["matchLabels"] == {"app": "web"}
+    assert spec["selector"]["matchExpressions"] == [{"key": "tier", "operator": "In", "values": ["a", "b"]}]
+    assert kubectl("get", "pc", "high", "-o", "jsonpath={.value} {.preemptionPolicy}").out == "-7 Never"
+    kubectl("delete", "namespace", "lab")
+    assert not kubectl("get", "cm,pods", "-n", "lab", "-o", "name").out
+
+
 def test_server_side_apply_knows_who_owns_a_field(kubectl: Kubectl) -> None:
     def settings(**data: str) -> dict[str, object]:
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": data}
@@ -162,6 +180,8 @@ def test_pods_run_and_end_where_they_fit(kube: KubeServer, kubectl: Kubectl) -> 
         rows = {row.split()[0]: row.split() for row in kubectl("get", "pods", "-o", "wide").out.splitlines()}
         assert rows["small"][2] == "Completed" and rows["large"][1:3] == ["1/1", "Running"]
         assert rows["large"][6] == "two"
+        worker.set_ready("two", False)
+        assert kubectl("get", "node", "two").out.split()[6] == "NotReady"
         worker.leave("two")
         kubectl("wait", "pod/large", "--for", "delete", "--timeout=15s")
 

@@ -213,6 +213,21 @@ def test_one_of_two_holds_a_lease(api: client.CoreV1Api) -> None:
     assert held.spec.holder_identity == "one" and held.spec.renew_time == when
 
 
+def test_events_are_found_by_their_object(api: client.CoreV1Api) -> None:
+    for name in ("one", "two"):
+        event = {
+            "metadata": {"generateName": f"{name}."},
+            "involvedObject": {"kind": "Node", "name": name},
+            "reason": "Cordoned",
+            "type": "Normal",
+            "source": {"component": "autoscaler"},
+        }
+        api.create_namespaced_event("default", event)
+    chosen = "involvedObject.kind=Node,involvedObject.name=two,source=autoscaler,type!=Warning"
+    found = api.list_event_for_all_namespaces(field_selector=chosen).items
+    assert [(item.involved_object.name, item.reason) for item in found] == [("two", "Cordoned")]
+
+
 def test_custom_resources_are_plain_objects(api: client.CoreV1Api) -> None:
     custom = client.CustomObjectsApi(api.api_client)
     volcano = ("scheduling.volcano.sh", "v1beta1", "default", "podgroups")

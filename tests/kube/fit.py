@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -52,6 +53,14 @@ def requests(pod: Obj) -> Amounts:
     for name, value in (spec.get("overhead") or {}).items():
         need[name] = need.get(name, Decimal(0)) + amount(value)
     return {**need, "pods": ONE}
+
+
+def shape(pod: Obj) -> bytes:
+    """Pods with one shape fit on the same nodes."""
+    spec = pod["spec"]
+    where = [spec.get(name) for name in ("nodeSelector", "affinity", "tolerations", "overhead")]
+    parts = (*(spec.get("initContainers") or ()), None, *(spec.get("containers") or ()))
+    return marshal.dumps([where, [part and [part.get("resources"), part.get("restartPolicy")] for part in parts]])
 
 
 def free(node: Obj, pods: Iterable[Obj]) -> Amounts:

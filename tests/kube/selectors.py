@@ -39,6 +39,7 @@ _FIELDS: dict[str, dict[str, str]] = {
 }
 _SET = re.compile(r"^\s*(\S+)\s+(in|notin)\s*\(([^)]*)\)\s*$")
 _PARTS = re.compile(r",(?![^()]*\))")
+_VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
 _KEY = re.compile(r"^([a-z0-9A-Z][-a-zA-Z0-9._]*/)?[a-zA-Z0-9]([-a-zA-Z0-9._]*[a-zA-Z0-9])?$")
 
 
@@ -49,17 +50,24 @@ def _key(text: str) -> str:
     return text
 
 
+def _value(text: str) -> str:
+    text = text.strip()
+    if not _VALUE.match(text) or len(text) > 63:
+        raise errors.bad_request(f"unable to parse requirement: values: Invalid value: {text!r}: not a label value")
+    return text
+
+
 def _one_label(text: str) -> Test:
     found = _SET.match(text)
     if found:
-        key, values = _key(found[1]), {value.strip() for value in found[3].split(",")}
+        key, values = _key(found[1]), {_value(value) for value in found[3].split(",")}
         if found[2] == "in":
             return lambda labels: labels.get(key) in values
         return lambda labels: labels.get(key) not in values
     for sign in ("!=", "==", "="):
         if sign in text:
             name, _, wanted = text.partition(sign)
-            key, value = _key(name), wanted.strip()
+            key, value = _key(name), _value(wanted)
             if sign == "!=":
                 return lambda labels: labels.get(key) != value
             return lambda labels: labels.get(key) == value

@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import json
 import socket
+import socketserver
 import ssl
 import threading
 import time
@@ -173,6 +174,11 @@ class _Listener(ThreadingHTTPServer):
         if server.certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(server.certificate)
+
+    def server_bind(self) -> None:
+        """Without asking for the host's name, which may take seconds where no name server answers."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """In the connection's own thread: a slow handshake holds up nobody else."""

@@ -22,6 +22,7 @@ from tests.kube.resources import LEASES, NODES, PODS
 from tests.kube.server import KubeServer
 from tests.kube.store import Object, now
 
+_NOT_READY = "node.kubernetes.io/not-ready"
 _UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 
 
@@ -100,6 +101,22 @@ class Worker:
             with contextlib.suppress(errors.ApiError):
                 self.store.delete(resource, namespace, name)
 
+    def set_ready(self, name: str, ready: bool) -> None:
+        """The node is well, or its kubelet says that it is not: the condition and the taint that goes with it."""
+
+        def changed(obj: Object) -> None:
+            for item in obj["status"]["conditions"]:
+                if item["type"] == "Ready":
+                    item.update(status="True" if ready else "False", lastTransitionTime=now())
+            taints = [item for item in obj["spec"].get("taints") or () if item["key"] != _NOT_READY]
+            if not ready:
+                taints.append({"key": _NOT_READY, "effect": "NoSchedule", "timeAdded": now()})
+            obj["spec"]["taints"] = taints
+            if not taints:
+                del obj["spec"]["taints"]
+
+        self.store.change(NODES, "", name, changed)
+
     # What goes on
 
     def _work(self) -> None:
@@ -110,6 +127,8 @@ class Worker:
                     self.store.changed.wait(0.05)
             seen = self.store.version
             self.step()
+            # Changes that come together are looked at together.
+            self._ending.wait(0.01)
 
     def step(self) -> None:
         """Do everything that is due now."""
@@ -217,15 +236,27 @@ class Worker:
             elif not pod["spec"].get("schedulingGates") and pod["spec"].get("schedulerName") == "default-scheduler":
                 waiting.append(pod)
         left = {name: fit.free(node, on[name]) for name, node in nodes.items()} if waiting else {}
+        refused: dict[bytes, Mapping[str, int]] = {}
         for group in gangs.groups(self.store, waiting, [pod for there in on.values() for pod in there]):
-            self._place(group, nodes, left)
+            shape = fit.shape(group.pods[0]) if len(group.pods) == 1 else b""
+            if shape in refused:
+                # Rooms only shrink while we go on: who is like one that was refused is refused.
+                self._tell_unschedulable(group.pods[0], len(nodes), refused[shape])
+                continue
+            why = self._place(group, nodes, left)
+            if why and shape:
+                refused[shape] = why
 
-    def _place(self, group: gangs.Group, nodes: Mapping[str, Object], left: dict[str, fit.Amounts]) -> None:
-        """Bind the pods of a group where they fit: all that must be together, or none."""
+    def _place(
+        self, group: gangs.Group, nodes: Mapping[str, Object], left: dict[str, fit.Amounts]
+    ) -> Mapping[str, int] | None:
+        """Bind the pods of a group where they fit: all that must be together, or none. Why the last one is refused."""
+        why: collections.Counter[str] = collections.Counter()
+        last: Mapping[str, int] | None = None
         trial = {name: dict(amounts) for name, amounts in left.items()} if group.least > 1 else left
         places: list[tuple[Object, str]] = []
         for pod in group.pods:
-            why = collections.Counter[str]()
+            why = collections.Counter()
             for name, node in nodes.items():
                 refusal = fit.refusal(pod, node, trial[name])
                 if not refusal:
@@ -235,14 +266,16 @@ class Worker:
                     break
                 why[refusal] += 1
             else:
+                last = why
                 self._tell_unschedulable(pod, len(nodes), why)
         if len(places) < group.least:
             for pod, _ in places:
                 self._tell_unschedulable(pod, len(nodes), {"pod group does not fit whole": 1})
-            return
+            return last
         left.update(trial)
         for pod, name in places:
             self._bind(pod, name)
+        return last
 
     def _bind(self, pod: Object, node: str) -> None:
         meta = pod["metadata"]
