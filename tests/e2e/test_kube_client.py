@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
-from tests.e2e.kube_objects import budget, node, pod
+from tests.e2e.kube_objects import budget, node, pod, replica_set
 from tests.e2e.kubectl import Kubectl
 from tests.kube import KubeServer
 
@@ -158,6 +158,30 @@ def test_an_eviction_needs_its_budget(kube: KubeServer, api: client.CoreV1Api) -
     kube.put({**budget("both", maxUnavailable="50%"), "spec": budget("web", maxUnavailable="50%")["spec"]})
     refused(500, api.create_namespaced_pod_eviction, "b", "default", evict("b"))
     refused(404, api.create_namespaced_pod_eviction, "z", "default", evict("z"))
+
+
+def test_a_budget_counts_what_controllers_want(kube: KubeServer, api: client.CoreV1Api) -> None:
+    policy = client.PolicyV1Api(api.api_client)
+
+    def owned(name: str, kind: str, uid: str) -> None:
+        owner = {"apiVersion": "x/v1", "kind": kind, "name": "web", "uid": uid, "controller": True}
+        body = pod(name, nodeName="one")
+        body["metadata"]["ownerReferences"] = [owner]
+        kube.put({**body, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}})
+
+    def allowed() -> int:
+        found = policy.read_namespaced_pod_disruption_budget("web", "default").status
+        return int(found.disruptions_allowed)
+
+    kube.put(budget("web", maxUnavailable="50%"))
+    uid = kube.put(replica_set("web", 4))["metadata"]["uid"]
+    for name in ("a", "b", "c"):
+        owned(name, "ReplicaSet", uid)
+    assert allowed() == 1, "3 of the 4 that should be there are well; 2 must be"
+    kube.put({**pod("loose", nodeName="one"), "status": {"phase": "Running"}})
+    assert allowed() == 1, "a pod of nobody does not count"
+    owned("d", "Job", "another")
+    assert allowed() == 0, "nobody knows how many pods a Job should have"
 
 
 def test_a_pod_is_bound_once_and_deleted_with_grace(kube: KubeServer, api: client.CoreV1Api) -> None:

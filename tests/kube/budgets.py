@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.kube import errors, selectors
-from tests.kube.resources import BUDGETS, DAEMONSETS, DEPLOYMENTS, JOBS, PODS, REPLICASETS
+from tests.kube.resources import BUDGETS, DEPLOYMENTS, PODS, REPLICASETS
 from tests.kube.store import Change, Item, Object, Store, now
 
 _VIOLATED = "Cannot evict pod as it would violate the pod's disruption budget."
-_OWNERS = {"ReplicaSet": REPLICASETS, "Deployment": DEPLOYMENTS, "DaemonSet": DAEMONSETS, "Job": JOBS}
+_SCALING = {"ReplicaSet": REPLICASETS, "Deployment": DEPLOYMENTS}
 
 
 class Follower:
@@ -48,20 +48,21 @@ def _share(value: int | str, of: int) -> int:
     return int(value)
 
 
-def _expected(store: Store, pods: list[Object]) -> int:
-    """How many pods there should be: what their controllers want, or as many as there are."""
+def _expected(store: Store, pods: list[Object]) -> int | None:
+    """How many pods their controllers want. Pods without one do not count; None: a controller that does not scale."""
     owners: dict[str, int] = {}
-    loose = 0
     for pod in pods:
         meta = pod["metadata"]
         owner = next((item for item in meta.get("ownerReferences") or () if item.get("controller")), None)
-        resource = _OWNERS.get(owner["kind"]) if owner else None
-        found = store.find(resource, meta["namespace"], owner["name"]) if owner and resource else None
-        if found and "replicas" in (found.obj.get("spec") or {}):
-            owners[found.obj["metadata"]["uid"]] = found.obj["spec"]["replicas"]
-        else:
-            loose += 1
-    return sum(owners.values()) + loose
+        if owner is None:
+            continue
+        resource = _SCALING.get(owner["kind"])
+        if resource is None:
+            return None
+        found = store.find(resource, meta["namespace"], owner["name"])
+        if found:
+            owners[owner["uid"]] = (found.obj.get("spec") or {}).get("replicas", 1)
+    return sum(owners.values())
 
 
 def status(store: Store, budget: Mapping[str, Any]) -> Object:
@@ -69,38 +70,48 @@ def status(store: Store, budget: Mapping[str, Any]) -> Object:
     spec, meta = budget.get("spec") or {}, budget["metadata"]
     pods = [item.obj for item in store.items(PODS, meta["namespace"])]
     pods = [pod for pod in pods if selectors.matches(spec.get("selector"), pod["metadata"].get("labels"))]
-    alive = [pod for pod in pods if not _ended(pod)]
-    here = {pod["metadata"]["name"] for pod in alive if not pod["metadata"].get("deletionTimestamp")}
+    here = {pod["metadata"]["name"] for pod in pods if not pod["metadata"].get("deletionTimestamp")}
     was = budget.get("status") or {}
     disrupted = {name: at for name, at in (was.get("disruptedPods") or {}).items() if name in here}
-    expected = _expected(store, alive)
-    if spec.get("maxUnavailable") is not None:
-        desired = expected - _share(spec["maxUnavailable"], expected)
-    elif isinstance(spec.get("minAvailable", 1), str):
-        desired = _share(spec["minAvailable"], expected)
-    else:
-        # A plain number does not care how many there should be.
-        desired, expected = int(spec.get("minAvailable", 1)), len(alive)
-    current = sum(healthy(pod) and pod["metadata"]["name"] not in disrupted for pod in alive)
+    current = sum(healthy(pod) and pod["metadata"]["name"] not in disrupted for pod in pods)
+    least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
+    expected: int | None = len(pods)
+    if most is not None or isinstance(least, str):
+        expected = _expected(store, pods)
+    if expected is None:
+        why = "found no controller with a scale subresource"
+        return {**_counts(was), "disruptionsAllowed": 0, "conditions": [_condition(budget, False, "SyncFailed", why)]}
+    # Only a percentage or maxUnavailable asks how many there should be; a plain minAvailable does not care.
+    desired = expected - _share(most, expected) if most is not None else _share(1 if least is None else least, expected)
     allowed = max(0, current - desired) if expected else 0
-    enough = {"type": "DisruptionAllowed", "status": "True", "reason": "SufficientPods", "message": ""}
-    if not allowed:
-        enough.update(status="False", reason="InsufficientPods")
-    before: Object = next((item for item in was.get("conditions") or () if item["type"] == "DisruptionAllowed"), {})
-    same = before.get("status") == enough["status"]
-    condition: Object = {
-        **enough,
-        "lastTransitionTime": before["lastTransitionTime"] if same else now(),
-        "observedGeneration": meta.get("generation", 1),
-    }
     return {
         "currentHealthy": current,
         "desiredHealthy": max(0, desired),
         "disruptionsAllowed": allowed,
         "expectedPods": expected,
         "observedGeneration": meta.get("generation", 1),
-        "conditions": [condition],
+        "conditions": [_condition(budget, bool(allowed), "SufficientPods" if allowed else "InsufficientPods")],
         **({"disruptedPods": disrupted} if disrupted else {}),
+    }
+
+
+def _counts(was: Mapping[str, Any]) -> Object:
+    """A status in which every number that must be there is there."""
+    names = ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods")
+    return {**dict.fromkeys(names, 0), **was}
+
+
+def _condition(budget: Mapping[str, Any], true: bool, reason: str, message: str = "") -> Object:
+    value = "True" if true else "False"
+    conditions = (budget.get("status") or {}).get("conditions") or ()
+    before: Object = next((item for item in conditions if item["type"] == "DisruptionAllowed"), {})
+    return {
+        "type": "DisruptionAllowed",
+        "status": value,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": before["lastTransitionTime"] if before.get("status") == value else now(),
+        "observedGeneration": budget["metadata"].get("generation", 1),
     }
 
 
