@@ -6,7 +6,9 @@ must not keep the rest of the cluster waiting.
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from infra.autoscale.gang_labels import PodGroups, gang_of
@@ -57,7 +59,9 @@ def read_pod(raw: Raw, groups: PodGroups | None = None) -> Pod | None:
         return None
     problem, gates = "", spec.get("schedulingGates")
     try:
-        needs = _needs(spec, meta, groups)
+        needs = needs_of(spec, namespace)
+        gang = gang_of(spec, meta, groups or {})
+        needs = needs if gang is None else needs._replace(gang=gang)
         if gates:
             problem = f"held by the scheduling gate {gates[0].get('name')}"
         elif not bound:
@@ -89,10 +93,33 @@ def _dict(raw: object) -> dict[str, Any]:
     return raw if isinstance(raw, dict) else {}
 
 
-def _needs(spec: Raw, meta: Raw, groups: PodGroups | None) -> Needs:
+DECIDE = (
+    *("nodeSelector", "affinity", "tolerations", "priority", "topologySpreadConstraints", "overhead", "resources"),
+    *("containers", "initContainers"),
+)
+"""The fields of a spec that decide where a pod may run; of a container only ``PARTS`` do."""
+PARTS = ("resources", "ports", "restartPolicy")
+
+
+def needs_of(spec: Raw, namespace: str) -> Needs:
+    """The needs that a pod's spec says (its gang is not said there). Equal specs are read once."""
+    asked: dict[str, Any] = {name: spec[name] for name in DECIDE if name in spec}
+    for name in ("containers", "initContainers"):
+        if name in asked:
+            asked[name] = [_parts(one) for one in asked[name] or ()]
+    # Format 2 writes equal values as equal bytes, whatever else refers to them.
+    return _read_needs(marshal.dumps(asked, 2), namespace)
+
+
+def _parts(container: Raw) -> dict[str, Any]:
+    return {part: value for part in PARTS if (value := container.get(part)) is not None}
+
+
+@lru_cache(maxsize=8192)
+def _read_needs(asked: bytes, namespace: str) -> Needs:
+    spec = marshal.loads(asked)
     affinity = _dict(spec.get("affinity"))
     required = _dict(affinity.get("nodeAffinity")).get("requiredDuringSchedulingIgnoredDuringExecution")
-    namespace = str(meta.get("namespace") or "default")
     return Needs(
         requests=requests_of(spec),
         selector=tuple(sorted((str(key), str(value)) for key, value in (spec.get("nodeSelector") or {}).items())),
@@ -110,7 +137,6 @@ def _needs(spec: Raw, meta: Raw, groups: PodGroups | None) -> Needs:
             if one.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule"
         ),
         apart=tuple(selector(one.get("labelSelector"), namespace) for one in _apart(affinity)),
-        gang=gang_of(spec, meta, groups or {}),
     )
 
 
@@ -230,7 +256,7 @@ def read_daemons(raw: Iterable[Raw]) -> tuple[tuple[Daemon, ...], tuple[str, ...
         meta, template = _dict(one.get("metadata")), _dict(_dict(_dict(one.get("spec")).get("template")))
         name = f"{meta.get('namespace') or 'default'}/{meta.get('name')}"
         try:
-            needs = _needs(_dict(template.get("spec")), {**meta, "annotations": {}, "labels": {}}, None)
+            needs = needs_of(_dict(template.get("spec")), str(meta.get("namespace") or "default"))
         except MALFORMED as error:
             warnings.append(f"the DaemonSet {name} cannot be read and is not reckoned with: {error}")
             continue

@@ -46,18 +46,24 @@ class _State:
 
     def rest(self, worth: Floats) -> None:
         """What is left, always on the machine that gives most for its price."""
-        prices = self.task.prices
+        prices = np.maximum(self.task.prices, 1e-9)
+        # Offers that differ in price and place alone are filled alike, and a load is good as long as its pods last.
+        columns = [self.task.most[:, place].tobytes() for place in range(len(prices))]
+        kinds = [one.capacity.tobytes() + columns[place] for place, one in enumerate(self.task.options)]
+        loads: dict[bytes, tuple[Ints, float]] = {}
         while self.remaining.any():
-            best: tuple[float, int, Ints] | None = None
-            for option in range(len(self.task.options)):
+            best: tuple[float, int] | None = None
+            for option, kind in enumerate(kinds):
                 if not self.left[self.task.groups[option]]:
                     continue
-                load, value = self.best(option, self.remaining, worth)
-                if load.any() and (best is None or value / max(prices[option], 1e-9) > best[0] * (1 + 1e-9)):
-                    best = (value / max(prices[option], 1e-9), option, load)
+                known = loads.get(kind)
+                if known is None or (known[0] > self.remaining).any():
+                    known = loads[kind] = self.best(option, self.remaining, worth)
+                if known[1] > 0 and (best is None or known[1] / prices[option] > best[0] * (1 + 1e-9)):
+                    best = (known[1] / float(prices[option]), option)
             if best is None:
                 return
-            self.use(best[1], best[2], self.remaining)
+            self.use(best[1], loads[kinds[best[1]]][0], self.remaining)
 
     def best(self, option: int, available: Ints, worth: Floats) -> tuple[Ints, float]:
         """The better of two ways to fill one machine, and its worth."""
