@@ -215,6 +215,9 @@ def test_malformed_objects_are_refused(kube: KubeServer, api: client.CoreV1Api) 
     assert api.create_namespaced_pod("default", pod("a", priorityClassName="x")).spec.priority == 7
     refused(400, api.create_namespaced_pod, "default", {**pod("b"), "kind": "Job"})
     refused(422, api.create_namespaced_pod, "default", pod("Not_A_Name"))
+    for body in (b"[]", b"{", b'{"metadata": []}', b'{"spec": "x", "metadata": {"name": "a"}}'):
+        with urllib3.PoolManager() as http:
+            assert http.request("POST", f"{kube.url}/api/v1/namespaces/default/pods", body=body).status == 400
 
 
 def test_one_of_two_holds_a_lease(api: client.CoreV1Api) -> None:

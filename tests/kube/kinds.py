@@ -24,21 +24,21 @@ def _words(text: str) -> set[str]:
     return set(text.split())
 
 
-# What a pod may have in its spec: another name there is a slip of the pen.
+# What a pod may have in its spec in 1.37: another name there is a slip of the pen.
 _POD_SPEC = _words(
     """activeDeadlineSeconds affinity automountServiceAccountToken containers dnsConfig dnsPolicy enableServiceLinks
-    ephemeralContainers hostAliases hostIPC hostNetwork hostPID hostUsers hostname hostnameOverride imagePullSecrets
-    initContainers nodeName nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates
-    resourceClaims resources restartPolicy runtimeClassName schedulerName schedulingGates schedulingGroup
+    ephemeralContainers evictionResponders hostAliases hostIPC hostNetwork hostPID hostUsers hostname hostnameOverride
+    imagePullSecrets initContainers nodeName nodeSelector os overhead preemptionPolicy priority priorityClassName
+    readinessGates resourceClaims resources restartPolicy runtimeClassName schedulerName schedulingGates schedulingGroup
     securityContext serviceAccount serviceAccountName setHostnameAsFQDN shareProcessNamespace subdomain
-    terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes workloadRef"""
+    terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes"""
 )
 _CONTAINER = _words(
     """args command env envFrom image imagePullPolicy lifecycle livenessProbe name ports readinessProbe resizePolicy
     resources restartPolicy restartPolicyRules securityContext startupProbe stdin stdinOnce terminationMessagePath
     terminationMessagePolicy tty volumeDevices volumeMounts workingDir"""
 )
-_NODE_SPEC = _words("configSource externalID podCIDR podCIDRs providerID taints unschedulable")
+_NODE_SPEC = _words("configSource externalID podCIDR podCIDRs podPreemptionPolicy providerID taints unschedulable")
 
 
 def unknown_fields(resource: Resource, obj: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,10 @@ _MERGED = {
     "hostAliases": "ip",
     "secrets": "name",
     "podIPs": "ip",
+    "hostIPs": "ip",
+    "schedulingGates": "name",
+    "resourceClaims": "name",
+    "volumeDevices": "devicePath",
 }
 _MERGED_VALUES = {"finalizers", "podCIDRs"}
 

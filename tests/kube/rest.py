@@ -35,6 +35,12 @@ class Api:
         except errors.ApiError as error:
             headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
             return Answer(error.status, error.code, headers=headers)
+        except (AttributeError, KeyError, TypeError) as error:
+            if request.method == "GET":
+                raise
+            # A list where an object should be, and its like: what a typed server cannot even decode.
+            wrong = errors.bad_request(f"json: cannot unmarshal: {type(error).__name__}: {error}")
+            return Answer(wrong.status, wrong.code)
 
     def _answer(self, request: Request) -> Answer:
         parts = [part for part in request.path.split("/") if part]

@@ -9,6 +9,7 @@ import json
 import socket
 import socketserver
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -196,9 +197,8 @@ class _Listener(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is nothing to tell; a mistake of ours is."""
-        import sys
-
-        if not isinstance(sys.exc_info()[1], OSError | ValueError):
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError) and "closed file" not in str(error):
             super().handle_error(request, client_address)
 
     def break_all(self) -> None:

@@ -59,6 +59,11 @@ STRATEGIC: list[tuple[Any, Any, Any]] = [
     ),
     ({"taints": [{"key": "a"}]}, {"taints": [{"key": "b"}]}, {"taints": [{"key": "b"}]}),
     ({"tolerations": [{"key": "a"}]}, {"tolerations": []}, {"tolerations": []}),
+    (
+        {"schedulingGates": [{"name": "a"}]},
+        {"schedulingGates": [{"$patch": "delete", "name": "a"}]},
+        {"schedulingGates": []},
+    ),
     ({"finalizers": ["a"]}, {"finalizers": ["b", "a"]}, {"finalizers": ["a", "b"]}),
     ({"finalizers": ["a", "b"]}, {"$deleteFromPrimitiveList/finalizers": ["a"]}, {"finalizers": ["b"]}),
     ({"labels": {"a": "1"}}, {"labels": {"$patch": "replace", "b": "2"}}, {"labels": {"b": "2"}}),
