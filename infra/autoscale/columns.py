@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from infra.autoscale.pattern import Load, as_load, fill, fill_many
+from infra.autoscale.knapsack import Knapsack
+from infra.autoscale.pattern import Load, as_load, counts_of, fill, fill_many
 from infra.autoscale.room import Ints
 from infra.autoscale.solver import INFINITE, Program
 from infra.autoscale.task import Floats, Task
@@ -84,6 +85,37 @@ class Columns:
                     found += self.add(option, as_load(loads[place]))
         return found
 
+    def vary(self, worth: Floats) -> int:
+        """Loads that would help, made of those in use: one or two of their items out, the best that fits in."""
+        found = 0
+        limits = self.limits() * (1 + ENOUGH)
+        for option, one in enumerate(self.task.options):
+            bases = [
+                counts_of(load, self.items)
+                for (mine, load), value in zip(self.loads, self.values.tolist(), strict=False)
+                if mine == option and value > ENOUGH
+            ]
+            begun = {load.tobytes(): load for base in bases for load in without(base)}
+            if not begun:
+                continue
+            limit = np.minimum(self.task.most[:, option], self.task.demand)
+            loads = fill_many(one.capacity, self.task.requests, limit, worth, np.array(list(begun.values())))
+            values = loads @ worth
+            for place in np.argsort(-values, kind="stable")[: 3 * AT_ONCE].tolist():
+                if values[place] > limits[option]:
+                    found += self.add(option, as_load(loads[place]))
+        return found
+
+    def look(self, worth: Floats) -> int:
+        """Loads that would help at these prices, looked for harder; how many."""
+        found = 0
+        limits = self.limits() * (1 + ENOUGH)
+        for option in range(len(self.task.options)):
+            for load in Knapsack(self.task, option, worth).search():
+                if float(worth @ load) > limits[option]:
+                    found += self.add(option, as_load(load))
+        return found
+
     def prove(self, worth: Floats, seconds: float = 2.0) -> int:
         """The best load of each option by an integer program: loads that help, and a bound from these prices."""
         found, most_over = 0, 1.0
@@ -91,7 +123,8 @@ class Columns:
         for option in range(len(self.task.options)):
             if time.monotonic() > self.deadline:
                 return found
-            load, top = best_load(self.task, option, worth, min(seconds, self.deadline - time.monotonic()))
+            knapsack = Knapsack(self.task, option, worth)
+            load, top = knapsack.best(min(seconds, self.deadline - time.monotonic()))
             most_over = max(most_over, top / max(limits[option], 1e-12))
             if float(worth @ load) > limits[option] * (1 + ENOUGH):
                 found += self.add(option, as_load(load))
@@ -101,35 +134,16 @@ class Columns:
         return found
 
 
-def best_load(task: Task, option: int, worth: Floats, seconds: float) -> tuple[Ints, float]:
-    """The load worth most on one machine, and what no load is worth more than (they differ when time was short)."""
-    limit = np.minimum(task.most[:, option], task.demand)
-    useful = np.flatnonzero((limit > 0) & (worth > 0))
-    load = np.zeros(len(worth), dtype=np.int64)
-    if not len(useful):
-        return load, 0.0
-    capacity = task.options[option].capacity
-    axes = [axis for axis in range(len(capacity)) if task.requests[useful, axis].any()]
-    scale = [max(1.0, float(capacity[axis])) for axis in axes]
-    program = Program([-INFINITE] * len(axes), [float(capacity[axis]) / s for axis, s in zip(axes, scale, strict=True)])
-    starts: list[int] = []
-    rows: list[int] = []
-    values: list[float] = []
-    for item in useful.tolist():
-        starts.append(len(rows))
-        for row, axis in enumerate(axes):
-            if task.requests[item, axis]:
-                rows.append(row)
-                values.append(float(task.requests[item, axis]) / scale[row])
-    program.add((-worth[useful]).tolist(), starts, rows, values)
-    program.whole(range(len(useful)), limit[useful].astype(float).tolist())
-    answer = program.solve(seconds, gap=1e-5)
-    top = -program.best()
-    if len(answer.values) == len(useful):
-        load[useful] = np.round(answer.values).astype(np.int64)
-        if ((load @ task.requests) > capacity).any():
-            load[:] = 0
-    return load, top if np.isfinite(top) else INFINITE
+def without(load: Ints) -> list[Ints]:
+    """A load less one, or two, of what is in it."""
+    items = np.flatnonzero(load).tolist()
+    one_of = np.eye(len(load), dtype=np.int64)
+    found = [load - one_of[item] for item in items]
+    for place, item in enumerate(items):
+        found += [load - one_of[item] - one_of[other] for other in items[place + 1 :]]
+        if load[item] > 1:
+            found.append(load - 2 * one_of[item])
+    return found
 
 
 def seed(columns: Columns, worth: Floats) -> None:

@@ -16,6 +16,8 @@ from infra.autoscale.task import Task
 
 GROWING = 0.7
 """The share of the time that goes into columns; the rest makes whole machines of them."""
+FEW = 12
+"""So few new loads in a round that it pays to look for others too."""
 CLOSE = 1e-4
 """A gap that is not worth more time."""
 
@@ -37,7 +39,12 @@ def improve(task: Task, patterns: list[Pattern], seconds: float) -> tuple[list[P
     while time.monotonic() < columns.deadline and cost > columns.bound * (1 + CLOSE):
         if not columns.solve():
             break
-        if not columns.grow(columns.worth) and not columns.prove(columns.worth):
+        worth = columns.worth
+        # What is cheap comes first; what is dear is the only one that proves anything.
+        found = columns.grow(worth)
+        if found < FEW:
+            found += columns.vary(worth)
+        if not found and not columns.look(worth) and not columns.prove(worth):
             break
     if columns.values.size:
         whole = rounded(task, columns, best, started + seconds - time.monotonic())

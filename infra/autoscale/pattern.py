@@ -79,19 +79,19 @@ def cost_of(task: Task, patterns: list[Pattern]) -> float:
     return float(sum(task.options[one.option].price * one.times for one in patterns))
 
 
-def fill_many(capacity: Ints, requests: Ints, limit: Ints, worth: Floats) -> Ints:
-    """A full machine for each item that it may begin with, all at once (loads × items), by what is worth most for
-    what the machine has least of by then. ``limit``: at most so many of each item."""
+def fill_many(capacity: Ints, requests: Ints, limit: Ints, worth: Floats, begun: Ints | None = None) -> Ints:
+    """A full machine for each load that is ``begun`` (for each item alone, if none is), all at once (loads × items),
+    by what is worth most for what the machine has least of by then. ``limit``: at most so many of each item."""
     useful = np.flatnonzero((limit > 0) & (worth > 0))
-    loads = np.zeros((len(useful), len(limit)), dtype=np.int64)
     if not len(useful):
-        return loads
+        return np.zeros((0, len(limit)), dtype=np.int64)
     asks, value, most = requests[useful], worth[useful], limit[useful]
     full = np.maximum(capacity, 1).astype(float)
     part = asks / full
-    every = np.arange(len(useful))
-    put = np.eye(len(useful), dtype=np.int64)
-    left = capacity - asks
+    put = np.eye(len(useful), dtype=np.int64) if begun is None else begun[:, useful]
+    loads = np.zeros((len(put), len(limit)), dtype=np.int64)
+    every = np.arange(len(put))
+    left = capacity - put @ asks
     while True:
         able = (asks[None] <= left[:, None]).all(axis=2) & (put < most)
         busy = able.any(axis=1)

@@ -198,9 +198,14 @@ class _Turn:
             placements=placements,
             waiting=self.waiting(),
             certificate=self.certificate(),
-            warnings=self.snapshot.warnings,
+            warnings=(*self.snapshot.warnings, *self.priceless()),
             desired=self.desired(),
         )
+
+    def priceless(self) -> list[str]:
+        """A warning for each place whose price nobody knows: it would look like a gift."""
+        places = {option.offer.place for option in self.world.market.options if option.price <= 0}
+        return [f"{place} has no price: it is reckoned as free" for place in sorted(places)]
 
     def purchases(self) -> tuple[Purchase, ...]:
         world = self.world
