@@ -19,6 +19,8 @@ from infra.autoscale.task import Floats, Task
 
 ENOUGH = 1e-6
 """A load whose worth is over its price by less than this share is no gain."""
+TOO_FAR = 1.002
+"""A load worth so much more than its price makes a bound that is not worth the rest of the proof."""
 AT_ONCE = 6
 """Loads that one option may add in one round."""
 
@@ -32,6 +34,7 @@ class Columns:
         self.groups = sorted(set(task.groups))
         self.loads: list[tuple[int, Load]] = []
         self._known: set[tuple[int, Load]] = set()
+        self._over = [0.0] * len(task.options)
         self.bound = 0.0
         self.worth: Floats = np.zeros(self.items)
         self.premium: Floats = np.zeros(len(task.left))
@@ -117,15 +120,21 @@ class Columns:
         return found
 
     def prove(self, worth: Floats, seconds: float = 2.0) -> int:
-        """The best load of each option by an integer program: loads that help, and a bound from these prices."""
+        """The best load of each option by an integer program: loads that help, and a bound from these prices.
+
+        Options for which one was found last time come first, and when much is found the others are left for later.
+        """
         found, most_over = 0, 1.0
         limits = self.limits()
-        for option in range(len(self.task.options)):
+        for option in sorted(range(len(self.task.options)), key=lambda option: -self._over[option]):
+            if most_over > TOO_FAR and found:
+                return found
             if time.monotonic() > self.deadline:
                 return found
             knapsack = Knapsack(self.task, option, worth)
             load, top = knapsack.best(min(seconds, self.deadline - time.monotonic()))
-            most_over = max(most_over, top / max(limits[option], 1e-12))
+            self._over[option] = top / max(limits[option], 1e-12)
+            most_over = max(most_over, self._over[option])
             if float(worth @ load) > limits[option] * (1 + ENOUGH):
                 found += self.add(option, as_load(load))
         gross = float(worth @ self.task.demand) / most_over

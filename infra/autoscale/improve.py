@@ -22,8 +22,12 @@ CLOSE = 1e-4
 """A gap that is not worth more time."""
 
 
-def improve(task: Task, patterns: list[Pattern], seconds: float) -> tuple[list[Pattern], float]:
-    """Patterns that place the same and cost no more, and a lower bound in $/h (0 when there was no time for one)."""
+def improve(task: Task, patterns: list[Pattern], seconds: float, again: int = 2) -> tuple[list[Pattern], float]:
+    """Patterns that place the same and cost no more, and a lower bound in $/h (0 when there was no time for one).
+
+    What is left over when the columns' answer is made whole is a smaller task of the same kind: it is solved in the
+    same way, ``again`` times at most.
+    """
     started = time.monotonic()
     demand = placed(task, patterns)
     if not demand.any():
@@ -47,13 +51,13 @@ def improve(task: Task, patterns: list[Pattern], seconds: float) -> tuple[list[P
         if not found and not columns.look(worth) and not columns.prove(worth):
             break
     if columns.values.size:
-        whole = rounded(task, columns, best, started + seconds - time.monotonic())
+        whole = rounded(task, columns, best, started + seconds - time.monotonic(), again)
         if cost_of(task, whole) < cost - 1e-9:
             best, cost = whole, cost_of(task, whole)
     return best, min(columns.bound, cost)
 
 
-def rounded(task: Task, columns: Columns, best: list[Pattern], seconds: float) -> list[Pattern]:
+def rounded(task: Task, columns: Columns, best: list[Pattern], seconds: float, again: int) -> list[Pattern]:
     """Whole machines: what the columns' answer says in whole, and an integer program over all loads for the rest."""
     candidates = [best]
     whole = np.floor(columns.values + 1e-6).astype(np.int64)
@@ -68,8 +72,10 @@ def rounded(task: Task, columns: Columns, best: list[Pattern], seconds: float) -
         sub = Task(rest, task.requests, task.options, task.most, left, task.free, task.usable)
         more, missing = pack(sub)
         if not missing.any():
+            if again and seconds > 0.2:
+                more, _ = improve(sub, more, seconds / 4, again - 1)
             candidates.append(_merged(trimmed(task, kept + more)))
-        more = _integers(sub, columns, max(0.05, seconds / 2))
+        more = _integers(sub, columns, max(0.05, seconds / 4))
         if more:
             candidates.append(_merged(trimmed(task, kept + more)))
     whole_plans = [one for one in candidates if (placed(task, one) == task.demand).all()]

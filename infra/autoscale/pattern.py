@@ -49,7 +49,7 @@ def fill(capacity: Ints, requests: Ints, most: Ints, available: Ints, worth: Flo
         asked = np.flatnonzero(asks[best])
         fit = int((left[asked] // asks[best][asked]).min()) if len(asked) else int(limit[best])
         count = min(fit, int(limit[best] - put[best]))
-        count = max(1, count // 4) if align else count
+        count = max(1, count // 2) if align else count
         put[best] += count
         left -= asks[best] * count
     load[useful] = put
