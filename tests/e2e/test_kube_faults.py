@@ -47,7 +47,8 @@ def test_an_error_and_a_slow_answer(kube: KubeServer, kubectl: Kubectl) -> None:
     assert "the server is asked to fail" in kubectl("label", "node", "one", "a=b", code=1).err
     kubectl("label", "node", "one", "a=b")
     kube.fault(path="/nodes", slow=3)
-    assert "deadline exceeded" in kubectl("get", "nodes", "--request-timeout=1s", code=1).err
+    # "deadline exceeded" or "Client.Timeout exceeded", as it happens.
+    assert "exceeded" in kubectl("get", "nodes", "--request-timeout=1s", code=1).err
 
 
 def test_a_connection_is_cut_before_or_after_the_work(kube: KubeServer, http: urllib3.PoolManager) -> None:
@@ -84,7 +85,8 @@ def test_the_server_is_away_for_a_while(kube: KubeServer, kubectl: Kubectl, http
     )
     with kube.away():
         assert "refused" in kubectl("get", "nodes", code=1).err
-        assert watching.read() == b"", "its watches end"
+        with pytest.raises(urllib3.exceptions.ProtocolError):
+            watching.read()
         kube.put(node("two"))
     assert kubectl("get", "nodes", "-o", "name").out == "node/one\nnode/two\n"
     url = f"{kube.url}/api/v1/nodes?watch=1&resourceVersion={version}&timeoutSeconds=1"

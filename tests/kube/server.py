@@ -82,12 +82,13 @@ class KubeServer:
         """Refuse connections and break those that are there. The objects stay."""
         if self._http is None:
             return
+        self._http.shutdown()
+        self._http.server_close()
+        # First the connections: nobody is told that this is the end, as with a machine that is gone.
+        self._http.break_all()
         self.api.watching.closing = True
         with self.store.changed:
             self.store.changed.notify_all()
-        self._http.shutdown()
-        self._http.server_close()
-        self._http.break_all()
         self._http = None
 
     @contextlib.contextmanager
