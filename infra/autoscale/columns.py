@@ -119,15 +119,16 @@ class Columns:
                     found += self.add(option, as_load(load))
         return found
 
-    def prove(self, worth: Floats, seconds: float = 2.0) -> int:
+    def prove(self, worth: Floats, hasty: bool = False, seconds: float = 2.0) -> int:
         """The best load of each option by an integer program: loads that help, and a bound from these prices.
 
-        Options for which one was found last time come first, and when much is found the others are left for later.
+        Options for which one was found last time come first, and when much is found a ``hasty`` one leaves the others
+        for later.
         """
         found, most_over = 0, 1.0
         limits = self.limits()
         for option in sorted(range(len(self.task.options)), key=lambda option: -self._over[option]):
-            if most_over > TOO_FAR and found:
+            if hasty and most_over > TOO_FAR and found:
                 return found
             if time.monotonic() > self.deadline:
                 return found

@@ -14,15 +14,18 @@ from infra.autoscale.room import Ints
 from infra.autoscale.solver import INFINITE, Program
 from infra.autoscale.task import Task
 
-GROWING = 0.7
-"""The share of the time that goes into columns; the rest makes whole machines of them."""
+GROWING, PROVING = 0.65, 0.15
+"""The shares of the time that go into columns and into a last proof; the rest makes whole machines of them."""
+AGAIN = 2
+HASTY = 0.4
+"""The share of the time in which the bound does not matter yet."""
 FEW = 12
 """So few new loads in a round that it pays to look for others too."""
 CLOSE = 1e-4
 """A gap that is not worth more time."""
 
 
-def improve(task: Task, patterns: list[Pattern], seconds: float, again: int = 2) -> tuple[list[Pattern], float]:
+def improve(task: Task, patterns: list[Pattern], seconds: float, again: int = AGAIN) -> tuple[list[Pattern], float]:
     """Patterns that place the same and cost no more, and a lower bound in $/h (0 when there was no time for one).
 
     What is left over when the columns' answer is made whole is a smaller task of the same kind: it is solved in the
@@ -48,8 +51,12 @@ def improve(task: Task, patterns: list[Pattern], seconds: float, again: int = 2)
         found = columns.grow(worth)
         if found < FEW:
             found += columns.vary(worth)
-        if not found and not columns.look(worth) and not columns.prove(worth):
+        hasty = time.monotonic() < started + HASTY * seconds
+        if not found and not columns.look(worth) and not columns.prove(worth, hasty):
             break
+    if time.monotonic() >= columns.deadline and again == AGAIN and columns.values.size:
+        columns.deadline = started + (GROWING + PROVING) * seconds
+        columns.prove(columns.worth)
     if columns.values.size:
         whole = rounded(task, columns, best, started + seconds - time.monotonic(), again)
         if cost_of(task, whole) < cost - 1e-9:

@@ -80,7 +80,7 @@ class Knapsack:
         back[order] = places
         return [self.load(one[back]) for _, one in ended[:FOUND]]
 
-    def best(self, seconds: float, gap: float = 1e-5) -> tuple[Ints, float]:
+    def best(self, seconds: float, gap: float = 1e-4) -> tuple[Ints, float]:
         """The load worth most, and what no load is worth more than (they differ when time was short)."""
         none = np.zeros(len(self.worth), dtype=np.int64)
         if not len(self.useful):
