@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from infra.cloud.applying import Applying
 from infra.cloud.journal.records import Record
@@ -50,7 +50,9 @@ def carry_out(
             assert bring is not None
             _node(going, nodes[step.name], bring)
 
-    return going.end(errors(execute.run(steps.of(plan), work, stopped=lambda: bool(site.cancel.asked))))
+    graph = steps.of(plan)
+    outcome = execute.run(graph, work, stopped=lambda: bool(site.cancel.asked))
+    return going.end(errors(outcome, graph))
 
 
 def _node(going: Applying, step: NodeStep, bring: Bring) -> None:
@@ -65,12 +67,13 @@ def _node(going: Applying, step: NodeStep, bring: Bring) -> None:
     going.note_node(step.node, status="done", **facts)
 
 
-def errors(outcome: Outcome) -> list[InfraError]:
+def errors(outcome: Outcome, graph: Sequence[Step]) -> list[InfraError]:
     """What went wrong, and what was not begun because of it, as one list."""
     found = list(outcome.failed.values())
     if outcome.skipped:
+        named = {step.id: step for step in graph}
         problems = [
-            Problem(f"{_words(name)} was not begun", why=f"it waits for {_words(because)}, which failed")
+            Problem(f"{_words(name)} was not begun", why=_why(named, name, because))
             for name, because in outcome.skipped.items()
         ]
         found.append(Refused(problems[0].what, problems=problems))
@@ -78,6 +81,16 @@ def errors(outcome: Outcome) -> list[InfraError]:
         names = ", ".join(_words(name) for name in outcome.left[:5]) + (", …" if len(outcome.left) > 5 else "")
         found.append(Interrupted(f"not begun: {names}", why="Ctrl-C", fix="infra apply goes on with what is left"))
     return found
+
+
+def _why(named: Mapping[str, Step], name: str, because: str) -> str:
+    """It waits for the failed one, or has no place left beside it."""
+    before = {*named[name].after}
+    while more := {one for known in before for one in named[known].after} - before:
+        before |= more
+    if because in before:
+        return f"it waits for {_words(because)}, which failed"
+    return f"{_words(because)} failed, and no more of {named[name].group} may be away at once"
 
 
 def _words(name: str) -> str:

@@ -1,6 +1,7 @@
 """Running a graph of steps: each as soon as what it waits for has gone well, side by side, a group within its limit.
 
-A step that fails stops those that wait for it and nothing else. It knows nothing of what a step does.
+A step that fails stops those that wait for it. It keeps its place in its group, because what failed may be away for
+good: when no place is left, the rest of the group is not begun. Nothing here knows what a step does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ POLL = 0.5  # seconds; how late a Ctrl-C is noticed between two steps
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of each step: its id is in exactly one of these. ``skipped`` is id -> the failed step it waited for.
+    """What came of each step: its id is in exactly one of these. ``skipped`` is id -> the failed step that stopped it.
 
     ``left`` are those that were not begun because the user stopped.
     """
@@ -53,10 +54,11 @@ def run(
                 outcome.left += waiting
                 waiting.clear()
             _skip(waiting, outcome)
-            for step in _ready(waiting, outcome, running.values(), parallel):
+            for step in _ready(waiting, outcome, running.values(), parallel, steps):
                 del waiting[step.id]
                 running[pool.submit(work, step)] = step
             if not running:
+                _skip_full(waiting, outcome, steps)
                 break
             ended, _ = wait(running, timeout=POLL, return_when=FIRST_COMPLETED)
             for future in ended:
@@ -92,8 +94,24 @@ def _skip(waiting: dict[str, Step], outcome: Outcome) -> None:
                 found = True
 
 
-def _ready(waiting: Mapping[str, Step], outcome: Outcome, now: Collection[Step], parallel: int) -> list[Step]:
-    busy = Counter(step.group for step in now)
+def _skip_full(waiting: dict[str, Step], outcome: Outcome, steps: Sequence[Step]) -> None:
+    """Nothing runs and nothing may begin: what is left has no place in its group, or waits for such a one."""
+    lost: dict[str, str] = {}
+    for step in steps:
+        if step.id in outcome.failed and step.at_once:
+            lost.setdefault(step.group, step.id)
+    for name, step in list(waiting.items()):
+        if step.at_once and step.group in lost:
+            outcome.skipped[name] = lost[step.group]
+            del waiting[name]
+    _skip(waiting, outcome)
+
+
+def _ready(
+    waiting: Mapping[str, Step], outcome: Outcome, now: Collection[Step], parallel: int, steps: Sequence[Step]
+) -> list[Step]:
+    failed = [step for step in steps if step.id in outcome.failed]
+    busy = Counter(step.group for step in (*now, *failed) if step.at_once)
     done = set(outcome.done)
     found: list[Step] = []
     for step in waiting.values():
@@ -102,6 +120,6 @@ def _ready(waiting: Mapping[str, Step], outcome: Outcome, now: Collection[Step],
         if step.at_once and busy[step.group] >= step.at_once:
             continue
         if done.issuperset(step.after):
-            busy[step.group] += 1
+            busy[step.group] += 1 if step.at_once else 0
             found.append(step)
     return found

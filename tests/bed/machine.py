@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import time
@@ -87,16 +88,7 @@ class Machine:
             "LANG=C.UTF-8",
             *(f"{key}={value}" for key, value in (env or {}).items()),
         ]
-        done = subprocess.run(
-            [*self._enter(), *words, "sh", "-c", command],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            input=stdin,
-            timeout=timeout,
-            check=False,
-        )
-        ran = Ran(done.returncode, done.stdout, done.stderr)
+        ran = _inside([*self._enter(), *words, "sh", "-c", command], stdin, timeout)
         assert not check or ran.code == 0, f"{self.name}: {command}: exit {ran.code}\n{ran.out}{ran.err}"
         return ran
 
@@ -180,6 +172,37 @@ class Machine:
 
     def _feed(self, command: str, data: bytes) -> None:
         subprocess.run([*self._enter(), "sh", "-c", command], input=data, check=True, timeout=300)
+
+
+def _inside(argv: list[str], stdin: str, timeout: float) -> Ran:
+    """Run nsenter, and keep it going.
+
+    A machine that shuts down stops everything in it (SIGSTOP) before it kills it. nsenter then stops itself as its child
+    did, never hears that the child is dead, and the child's corpse keeps the machine's process namespace from ending: so
+    it is told to go on, every now and then.
+    """
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    end = time.monotonic() + timeout
+    with process:
+        given: str | None = stdin
+        while True:
+            try:
+                out, err = process.communicate(given, timeout=1)
+                return Ran(process.returncode, out, err)
+            except subprocess.TimeoutExpired as late:
+                process.send_signal(signal.SIGCONT)
+                given = None  # communicate remembers what it has not sent yet
+                if time.monotonic() > end:
+                    process.kill()
+                    late.timeout = timeout
+                    raise
 
 
 def _tail(path: Path) -> str:

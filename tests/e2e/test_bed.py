@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +60,18 @@ def test_nothing_is_left_of_a_bed(machines: Callable[..., list[Machine]], bed: B
     bed.down()
     assert not machine.cgroup.exists() and not machine.folder.exists()
     assert not [item for item in Path("/run/netns").iterdir() if item.name.startswith(f"{bed.name}-")]
+
+
+def test_a_restart_while_something_is_run_inside(machines: Callable[..., list[Machine]]) -> None:
+    """It ends at once what runs there, and the machine comes back."""
+    [machine] = machines(1)
+    before = machine.boot_id
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        ran = [pool.submit(machine.run, "sleep 100", check=False) for _ in range(3)]
+        time.sleep(1)
+        machine.reboot()
+        assert all(result.result(20).code != 0 for result in ran)
+    assert machine.boot_id not in ("", before)
 
 
 @pytest.mark.parametrize("mode", ["systemd", "plain"])

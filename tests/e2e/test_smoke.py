@@ -109,6 +109,7 @@ LEFT = {
     "image-cloud-init": "var/lib/cloud/instances/i-0123/sem/config_ssh",
     "image-history": "home/ubuntu/.bash_history",
     "image-place": "etc/infra/place.json",
+    "image-pull": "etc/infra/pull.env",
     "image-random-seed": "var/lib/systemd/random-seed",
     "image-machine-id": "etc/machine-id",
     "image-logs": "var/log/auth.log",

@@ -201,15 +201,22 @@ def test_another_node_json_and_report(machine: Machine, tmp_path: Path) -> None:
 
 
 def test_two_never_run_at_once(machine: Machine) -> None:
-    first = machine.start("sleep 3; summary 0 null")
+    first = machine.start("sleep 4; summary 0 null")
     machine.wait_for("Converging")
     assert machine.report()["status"] == "running"
-    second = machine.run()
+    second = machine.run("", "--wait", "0")
     assert second.returncode == 75 and f"another converge is at work: process {first.pid}, since" in second.stderr
     waiting = machine.run("summary 1 null", "--wait", "30")
     assert waiting.returncode == 0 and first.wait(timeout=30) == 0
     first.communicate()
     assert machine.report()["updated_count"] == 1
+
+
+def test_who_only_looks_is_no_other_converge(machine: Machine) -> None:
+    machine.run()
+    with subprocess.Popen(["flock", str(machine.root / "run/infra/converge.lock"), "sleep", "1"]):
+        time.sleep(0.2)
+        assert machine.run().returncode == 0
 
 
 def test_a_dead_converge_leaves_no_lock(machine: Machine) -> None:

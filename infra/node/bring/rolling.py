@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from infra.errors import InfraError, Refused
 from infra.node.model import Node
+from infra.plan import execute
+from infra.plan.steps import Step
 from infra.spec.machines import at_a_time
 from infra.spec.models import Cluster
 
@@ -48,11 +49,12 @@ def roll(
 ) -> dict[str, T | InfraError]:
     """Do ``work`` on every node; what it gave or raised, by name, in the nodes' order.
 
-    The first node of each profile goes alone. When it fails, the other nodes of that profile are left as they are
+    The first node of each profile goes ahead. When it fails, the other nodes of that profile are left as they are
     (Refused says so); other profiles go on. Later, a node that fails keeps its place among those that are away: when a
     group has no place left, the rest of it is left as it is too.
     """
     results: dict[str, T | InfraError] = {}
+    named = {node.name: node for node in nodes}
     lock = threading.Lock()
 
     def told(node: Node, result: T | InfraError) -> None:
@@ -61,60 +63,44 @@ def roll(
             if done is not None:
                 done(node, result)
 
-    rest = list(nodes)
-    if canary:
-        first: dict[str, Node] = {}
-        for node in nodes:
-            first.setdefault(node.profile, node)
-        ahead = _together(list(first.values()), work, dict.fromkeys(map(group_of, nodes), len(nodes)), parallel, told)
-        bad = {node.profile: node for node in first.values() if isinstance(ahead.get(node.name), InfraError)}
-        rest = [node for node in nodes if first[node.profile] is not node]
-        for node in rest:
-            if node.profile in bad:
-                told(node, _left(node, f"{bad[node.profile].name}, the first of {node.profile}, failed"))
-        rest = [node for node in rest if node.profile not in bad]
-    _together(rest, work, max_unavailable, parallel, told)
+    def one(step: Step) -> None:
+        node = named[step.name]
+        try:
+            result = work(node)
+        except InfraError as error:
+            told(node, error)
+            raise
+        told(node, result)
+
+    outcome = execute.run(_steps(nodes, max_unavailable, canary), one, parallel=parallel)
+    for name, because in outcome.skipped.items():
+        told(named[name], _left(named[name], _why(named[name], because, outcome.failed, named, canary)))
     return {node.name: results[node.name] for node in nodes}
 
 
-def _together(
-    nodes: Sequence[Node],
-    work: Callable[[Node], T],
-    places: Mapping[Group, int],
-    parallel: int,
-    told: Callable[[Node, T | InfraError], None],
-) -> dict[str, T | InfraError]:
-    """All of them, never more of a group at once than it has ``places``; a failed one keeps its place."""
-    free = {group: places.get(group, 1) for group in map(group_of, nodes)}
-    waiting, results = list(nodes), dict[str, "T | InfraError"]()
-    busy: dict[Future[T], Node] = {}
+def _steps(nodes: Sequence[Node], places: Mapping[Group, int], canary: bool) -> list[Step]:
+    first: dict[str, str] = {}
+    for node in nodes:
+        first.setdefault(node.profile, node.name)
+    return [
+        Step(
+            node.name,
+            "converge",
+            node.name,
+            after=(first[node.profile],) if canary and first[node.profile] != node.name else (),
+            group="/".join(group_of(node)),
+            at_once=places.get(group_of(node), 1),
+        )
+        for node in nodes
+    ]
 
-    def end(node: Node, result: T | InfraError) -> None:
-        results[node.name] = result
-        told(node, result)
 
-    with ThreadPoolExecutor(max(1, min(parallel, len(nodes) or 1)), thread_name_prefix="roll") as pool:
-        while waiting or busy:
-            for node in [node for node in waiting if len(busy) < parallel]:
-                if len(busy) < parallel and free[group_of(node)] > 0:
-                    waiting.remove(node)
-                    free[group_of(node)] -= 1
-                    busy[pool.submit(work, node)] = node
-            if not busy:  # no place is left, and none will be: all were taken by nodes that failed
-                failed = [name for name, result in results.items() if isinstance(result, InfraError)]
-                for node in waiting:
-                    end(node, _left(node, f"{', '.join(failed[:5])} failed, and no more may be away at once"))
-                break
-            ended, _ = wait(busy, return_when=FIRST_COMPLETED)
-            for future in ended:
-                node = busy.pop(future)
-                try:
-                    result: T | InfraError = future.result()
-                    free[group_of(node)] += 1
-                except InfraError as error:
-                    result = error
-                end(node, result)
-    return results
+def _why(node: Node, because: str, failed: Collection[str], named: Mapping[str, Node], canary: bool) -> str:
+    first = next(name for name, other in named.items() if other.profile == node.profile)
+    if canary and because == first:
+        return f"{because}, the first of {node.profile}, failed"
+    away = [name for name in failed if group_of(named[name]) == group_of(node)]
+    return f"{', '.join(away[:5])} failed, and no more may be away at once"
 
 
 def _left(node: Node, why: str) -> Refused:

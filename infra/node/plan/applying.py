@@ -9,6 +9,7 @@ from typing import Any
 from infra.node.bring.bring import Options, Sink, Wants, bring, silent
 from infra.node.model import Node
 from infra.node.plan import planning
+from infra.node.plan.due import drifted
 from infra.node.ssh.fleet import Fleet
 from infra.plan.model import NodeStep
 from infra.spec.load import Loaded
@@ -38,7 +39,7 @@ def bringer(
             done = bring(connection, wants.of(node), options, sink or silent)
         if done.drift_left:
             note(
-                f"{step.node}: converged, and still not as it was: {'; '.join(planning.drifted(done.drift_left))} "
+                f"{step.node}: converged, and still not as it was: {'; '.join(drifted(done.drift_left))} "
                 f"(no cookbook mends that: do it by hand, or take it as right: infra node verify --accept {step.node})"
             )
         facts: dict[str, Any] = {"digest": done.digest, "updated": done.updated, "seconds": round(done.seconds, 1)}

@@ -33,7 +33,7 @@ def due(node: Node, seen: Look, policy: Policy, at_once: int) -> NodeStep | None
         before=seen.digest,
         reasons=tuple(reasons),
         reboot=reboot,
-        at_once=at_once,
+        at_once=at_once if seen.digest else 0,  # a bare machine is away anyway
         login=node.login,
         seen=state(seen),
     )

@@ -6,20 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infra import policy
+from infra.cloud.applying import AGAIN
 from infra.cloud.work import who
 from infra.errors import InfraError, Interrupted, Problem, Refused
 from infra.node.inventory import listing
 from infra.node.inventory.look import Look, look
 from infra.node.model import Kind, Node
-from infra.node.plan.due import drifted, due
+from infra.node.plan.due import due
 from infra.node.ssh.fleet import Connection, Fleet
 from infra.plan.model import NodeStep, Plan, Silent
 from infra.policy.model import Policy
 from infra.spec.load import Loaded
 from infra.spec.models import Cluster
-
-AGAIN = "look at the new plan: infra plan"
-__all__ = ["Found", "among", "covers", "drifted", "find", "moved", "patterns", "policies", "refuse_unknown"]
 
 
 @dataclass(frozen=True, slots=True)
