@@ -21,6 +21,11 @@ InfraError                what, where, why, fix; exit code 1
 │   ├── StalePlan         the saved plan no longer describes what would happen
 │   └── NoPlan            there is nothing saved to apply
 ├── LocalError            the embedded AWS
+├── KubeError             a Kubernetes API server
+│   ├── KubeUnreachable   no answer, a hang, or it is starting
+│   ├── KubeRefused       it said no: no right, or no such kind; its status code
+│   ├── KubeConflict      somebody else was faster, or it is there already
+│   └── KubeGone          the object is not there
 ├── NodeError             one machine, over SSH
 │   ├── NodeUnreachable   no answer, an answer that hangs, a link that was lost
 │   ├── HostKeyError      it is not the machine that we know, or we do not know it yet
@@ -177,6 +182,26 @@ class NoPlan(StateError):
 
 
 class LocalError(InfraError):
+    pass
+
+
+class KubeError(InfraError):
+    pass
+
+
+class KubeUnreachable(KubeError):
+    pass
+
+
+class KubeRefused(KubeError):
+    pass
+
+
+class KubeConflict(KubeError):
+    pass
+
+
+class KubeGone(KubeError):
     pass
 
 

@@ -1,0 +1,1 @@
+"""Kubernetes: its API, the join of machines, and what is put into the cluster."""
