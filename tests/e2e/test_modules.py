@@ -8,10 +8,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from infra import assets, files
@@ -108,17 +109,33 @@ class Project:
 
     folder: Path
     environment: dict[str, str]
+    region: str
+    url: str
+    grown: list[str] = field(default_factory=list)
 
     def __call__(self, *args: str) -> str:
         return terraform(self.environment, self.folder, *args)
 
     def apply_and_look(self) -> dict[str, Any]:
-        """Create everything; a second plan must be empty. The state as Terraform shows it."""
+        """Create everything; a second plan must be empty, also when an autoscaler has bought machines meanwhile.
+
+        The state as Terraform shows it.
+        """
         self("init", "-input=false")
         self("apply", "-auto-approve", "-input=false", "-no-color")
+        self.autoscale()
         self("plan", "-detailed-exitcode", "-input=false", "-no-color")  # exit code 2 when there is a difference
         shown: dict[str, Any] = json.loads(self("show", "-json"))
         return shown
+
+    def autoscale(self) -> None:
+        """A machine more in every group that is the autoscaler's."""
+        scaling = boto3.client("autoscaling", **endpoint.session_arguments(self.region, self.url))
+        for group in scaling.describe_auto_scaling_groups()["AutoScalingGroups"]:
+            if any(tag["Key"] == "k8s.io/cluster-autoscaler/enabled" for tag in group["Tags"]):
+                name, desired = group["AutoScalingGroupName"], group["DesiredCapacity"] + 1
+                scaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=desired)
+                self.grown.append(name)
 
 
 def project(lab: str, region: str, folder: Path, environment: dict[str, str], url: str) -> Project:
@@ -126,7 +143,7 @@ def project(lab: str, region: str, folder: Path, environment: dict[str, str], ur
     cluster = load(LABS / f"{lab}.yaml").cluster.model_copy(update={"state": State()})
     modules.render(line, folder / modules.FOLDER)
     files.write_json(folder / "main.tf.json", root.build(cluster, region, line))
-    return Project(folder, {**environment, **endpoint.credentials(region, url)})
+    return Project(folder, {**environment, **endpoint.credentials(region, url)}, region, url)
 
 
 def resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -153,6 +170,7 @@ def test_the_labs_are_made_whole_and_leave_nothing(
         projects = [project(lab, region, tmp_path / lab / region, environment, url) for lab, region in ROOTS]
         with ThreadPoolExecutor(len(projects)) as pool:
             states = list(pool.map(Project.apply_and_look, projects))
+            assert {"research-gpu", "research-cpu"} <= {name for one in projects for name in one.grown}
             made = [one for state in states for one in resources(state["values"]["root_module"])]
             assert {"aws_placement_group", "aws_lb", "aws_efs_file_system", "aws_s3_bucket"} <= {
                 o["type"] for o in made
