@@ -177,9 +177,9 @@ class Machine:
 def _inside(argv: list[str], stdin: str, timeout: float) -> Ran:
     """Run nsenter, and keep it going.
 
-    A machine that shuts down stops everything in it (SIGSTOP) before it kills it. nsenter then stops itself as its child
-    did, never hears that the child is dead, and the child's corpse keeps the machine's process namespace from ending: so
-    it is told to go on, every now and then.
+    A machine that shuts down stops everything in it (SIGSTOP) before it kills it. nsenter then stops itself as its
+    child did, never hears that the child is dead, and the child's corpse keeps the machine's process namespace from
+    ending: so it is told to go on, every now and then.
     """
     process = subprocess.Popen(
         argv,
