@@ -60,7 +60,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="there is n
 def archive(mark: str) -> bytes:
     about = {"layers": {"research": "b" * 64, "system": "a" * 64}, "profile": "gpu"}
     texts = {"bin/converge": CONVERGE, "bin/smoke": SMOKE, "bin/manifest": MANIFEST, "mark": mark}
-    for name in ("pull", "pull.s3"):
+    for name in ("aws", "pull", "pull.s3"):
         texts[f"bin/{name}"] = (CHEF / "bin" / name).read_text()
     texts["policy.json"] = json.dumps(about, indent=2, sort_keys=True) + "\n"
     return tar.pack({path: text.encode() for path, text in texts.items()})
@@ -376,7 +376,7 @@ def test_the_signature_is_that_of_botocore(secret: str, path: str) -> None:
     request = AWSRequest("GET", "http://localhost/")
     request.context["timestamp"] = "20260102T030405Z"
     wanted = signer.signature(signer.string_to_sign(request, path), request)
-    script = f'. {CHEF}/bin/pull.s3; signature 20260102T030405Z 20260102 "$1"'
+    script = f'. {CHEF}/bin/aws; signature 20260102T030405Z 20260102 s3 "$1"'
     env = {"PATH": os.environ["PATH"], "REGION": "eu-west-1", "secret_key": secret}
     done = subprocess.run(
         [SHELL, "-c", script, "sh", path], env=env, capture_output=True, text=True, timeout=30, check=True
