@@ -46,8 +46,12 @@ class Market:
         self.left = [max(0, group.maximum - group.desired) for group in snapshot.groups]
         self.options: list[Option] = []
         self.starved: list[tuple[Group, Offer]] = []
+        self.closed: list[Offer] = []
         for place, group in enumerate(snapshot.groups):
             for offer in group.offers:
+                if offer.closed:
+                    self.closed.append(offer)
+                    continue
                 if offer.place in snapshot.starved:
                     self.starved.append((group, offer))
                     continue
@@ -73,7 +77,7 @@ class Market:
         del self.bought[mark:]
 
 
-RANK_METAL, RANK_NODE, RANK_JOINING, RANK_FLIGHT, RANK_BOUGHT = range(5)
+RANK_METAL, RANK_NODE, RANK_JOINING, RANK_FLIGHT, RANK_LEAVING, RANK_BOUGHT = range(6)
 """Rows are filled in this order: what costs nothing more first."""
 
 

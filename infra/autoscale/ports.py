@@ -29,8 +29,9 @@ class FleetId(str):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """An instance of a group. ``launched`` in seconds since the epoch.
+    """An instance of a group. ``launched`` in seconds since the epoch, by the cloud's clock.
 
+    ``node`` is its private DNS name, which its node has when it has no providerID; "" when it is not known.
     ``state``: pending (not running yet), in-service, leaving (terminating, or detached), or interrupted: spot is about
     to take it back.
     """
@@ -41,6 +42,7 @@ class Machine:
     state: Literal["pending", "in-service", "leaving", "interrupted"]
     launched: float
     market: Market = "on-demand"
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from infra.autoscale.market import Option
 from infra.autoscale.quantity import words
 from infra.autoscale.room import Ints
 from infra.autoscale.shapes import BESIDE, Shape
+from infra.autoscale.snapshot import ONLY_IN_FLIGHT
 from infra.autoscale.world import World
 
 TOLD = 3
@@ -54,6 +55,9 @@ def waits(world: World, place: int) -> str:
         offers[why or "it could be bought"] += 1
     for _, offer in world.market.starved:
         offers[f"{offer.place} has no capacity now"] += 1
+    for offer in world.market.closed:
+        if offer.closed != ONLY_IN_FLIGHT:
+            offers[offer.closed] += 1
     parts = [_told("machine", nodes), _told("offer", offers)]
     return f"it asks for {asks(shape)}; " + "; ".join(part for part in parts if part) if any(parts) else "no machines"
 

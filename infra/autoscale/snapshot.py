@@ -110,7 +110,8 @@ class Pod:
 class Node:
     """A machine that the API server knows. ``group`` "" is a machine of no Auto Scaling group, such as metal.
 
-    ``joining``: it is there, but not ready for the first time yet; ``broken``: it is not to be counted on.
+    ``joining``: it is there, but not ready for the first time yet; ``broken``: it is not to be counted on;
+    ``leaving``: it is on its way out, and is kept when work finds no place elsewhere without buying.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Node:
     group: str = ""
     joining: bool = False
     broken: bool = False
+    leaving: bool = False
     created: float = 0.0
     idle_since: float | None = None
 
@@ -138,12 +140,19 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One kind of machine that a group can launch: ``price`` in $/h, ``in_flight`` launched and not a node yet."""
+    """One kind of machine that a group can launch: ``price`` in $/h, ``in_flight`` launched and not a node yet.
+
+    ``closed`` says why no more of it can be bought, "" when they can; ``ONLY_IN_FLIGHT`` is told to nobody.
+    """
 
     place: Place
     price: float
     allocatable: Amounts
     in_flight: int = 0
+    closed: str = ""
+
+
+ONLY_IN_FLIGHT = "it is only what the group has launched already"
 
 
 @dataclass(frozen=True, slots=True)

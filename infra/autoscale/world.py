@@ -13,6 +13,7 @@ from infra.autoscale.daemons import overhead
 from infra.autoscale.market import (
     RANK_FLIGHT,
     RANK_JOINING,
+    RANK_LEAVING,
     RANK_METAL,
     RANK_NODE,
     Market,
@@ -22,7 +23,7 @@ from infra.autoscale.market import (
 from infra.autoscale.match import keys
 from infra.autoscale.room import Ints, Kinds, Room
 from infra.autoscale.shapes import Shape, axes_of, scarce, shapes_of, tokens_of
-from infra.autoscale.snapshot import REGION, ZONE, Needs, Pod, Snapshot
+from infra.autoscale.snapshot import REGION, ZONE, Needs, Node, Pod, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,7 @@ class World:
                         break
             missing = overhead(self.snapshot.daemons, node.labels, node.taints, there[node.name])
             free = self.room.vector(have) - used[row] - self.room.vector(missing)
-            rank = RANK_JOINING if node.joining else RANK_NODE if node.group else RANK_METAL
-            self.room.add(free, self.kinds.number(node.labels, node.taints), rank)
+            self.room.add(free, self.kinds.number(node.labels, node.taints), rank_of(node))
 
     def _used(self) -> Ints:
         """What bound pods take of each node, in the order of ``nodes``."""
@@ -140,15 +140,27 @@ class World:
         return found
 
     def domains(self, key: str, shapes: Iterable[int]) -> dict[str, npt.NDArray[np.bool_]]:
-        """The values of a label among kinds that take one of the shapes, each with its kinds; "" is without it."""
+        """The values of a label among kinds that take one of the shapes, each with its kinds; "" is without it.
+
+        A kind whose label is there and empty may turn out to be any of the values: it is in no domain.
+        """
         taken = np.zeros(len(self.kinds), dtype=bool)
         for shape in shapes:
             taken |= self.masks[shape]
         found: dict[str, npt.NDArray[np.bool_]] = {}
         for kind in np.flatnonzero(taken).tolist():
-            value = self.kinds.labels(kind).get(key, "")
+            labels = self.kinds.labels(kind)
+            value = labels.get(key, "")
+            if not value and key in labels:
+                continue
             found.setdefault(value, np.zeros(len(self.kinds), dtype=bool))[kind] = True
         return dict(sorted(found.items()))
+
+
+def rank_of(node: Node) -> int:
+    if node.leaving:
+        return RANK_LEAVING
+    return RANK_JOINING if node.joining else RANK_NODE if node.group else RANK_METAL
 
 
 def _ports(pod: Pod) -> bool:
