@@ -49,7 +49,7 @@ class Part:
 def parts(known: Known, seen: Seen) -> list[Part]:
     """Every part that has a health, in the order of cluster.yaml."""
     found = [*_network(known, seen)]
-    found += [_pool(thing, known, seen) for thing in known.of("aws_autoscaling_group")]
+    found += _pools(known, seen)
     machines = [_machine(thing, seen) for thing in known.of("aws_instance")]
     found += [part for part in machines if part.kind == "host"]
     found += [_file_system(thing, known, seen) for thing in known.of("aws_efs_file_system")]
@@ -92,7 +92,40 @@ def _state(item: Item | None) -> str:
     return str(item.get("State", "available")) if item else "gone"
 
 
-def _pool(thing: Thing, known: Known, seen: Seen) -> Part:
+def _pools(known: Known, seen: Seen) -> Iterator[Part]:
+    """One row for each pool, of however many groups it is."""
+    pools: dict[str, list[Thing]] = {}
+    for thing in known.of("aws_autoscaling_group"):
+        pools.setdefault(thing.part, []).append(thing)
+    for things in pools.values():
+        groups = [_group(thing, known, seen) for thing in things]
+        there = [group for group in groups if group.facts]
+        common = groups[0].id.removesuffix(things[0].key)
+        yield _joined(f"{common}*", groups, there) if len(groups) > 1 and there else groups[0]
+
+
+def _joined(ident: str, groups: Sequence[Part], there: Sequence[Part]) -> Part:
+    """A pool of a group for each type and zone: their sums. The maximum is the pool's, which they share."""
+    facts = dict(there[0].facts)
+    for key, value in facts.items():
+        others = [group.facts[key] for group in there]
+        if isinstance(value, bool):
+            facts[key] = any(others)
+        elif isinstance(value, int):
+            facts[key] = max(others) if key == "max" else sum(others)
+    facts["instance_types"] = dict(sum((Counter(group.facts["instance_types"]) for group in there), Counter()))
+    facts["suspended"] = sorted({process for group in there for process in group.facts["suspended"]})
+    facts["failure"] = next((group.facts["failure"] for group in there if group.facts["failure"]), None)
+    problems = tuple(f"{group.id}: {problem}" for group in groups for problem in group.problems)
+    return Part(groups[0].part, "pool", ident, _running(facts), facts, problems)
+
+
+def _running(facts: Mapping[str, Any]) -> str:
+    starting = f", {facts['pending']} starting" if facts["pending"] else ""
+    return f"{facts['in_service']} of {facts['desired']}{starting}"
+
+
+def _group(thing: Thing, known: Known, seen: Seen) -> Part:
     name = str(thing.values.get("name"))
     group = seen.groups.get(name)
     if group is None:
@@ -107,6 +140,7 @@ def _pool(thing: Thing, known: Known, seen: Seen) -> Part:
     failed = failure(seen.activities.get(name, ()))
     desired, service = int(group["DesiredCapacity"]), states["in service"]
     facts = {
+        "groups": 1,
         "min": int(group["MinSize"]),
         "desired": desired,
         "max": int(group["MaxSize"]),
@@ -129,8 +163,7 @@ def _pool(thing: Thing, known: Known, seen: Seen) -> Part:
         problems.append(
             f"cannot start machines: {failed['message']}" + (f" ({failed['fix']})" if failed["fix"] else "")
         )
-    state = f"{service} of {desired}" + (f", {states['pending']} starting" if states["pending"] else "")
-    return Part(thing.part, "pool", name, state, facts, tuple(problems))
+    return Part(thing.part, "pool", name, _running(facts), facts, tuple(problems))
 
 
 def _life(item: Item) -> str:

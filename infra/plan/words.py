@@ -38,6 +38,7 @@ _KINDS = {
     "aws_lb_target_group_attachment": "target group member",
     "aws_lb_listener": "listener",
 }
+ALL = "all"  # the key of the only one of its kind, where there could be several
 _THINGS = ("pool", "host", "storage")
 _ADDRESS = re.compile(r"^(?:module\.(?P<module>[^.\[]+)(?:\[[^\]]*\])?\.)?(?P<rest>.*)$")
 
@@ -76,7 +77,7 @@ def title(address: str) -> str:
     label = tail.split("[")[0]
     key = re.search(r'\["?([^"\]]+)"?\]', tail)
     extra = inner + ([] if label in ("this", "main", "") else [label.replace("_", " ")])
-    extra += [key[1]] if key else []
+    extra += [key[1]] if key and key[1] != ALL else []
     said = f" {' '.join(extra)}" if extra else ""
     return f"{part(address)}: {kind(names[0])}{said}"
 

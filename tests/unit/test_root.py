@@ -299,13 +299,16 @@ def test_all_efa_cards_are_used(instance_type: str, first: Any, second: Any, cou
     cards = built["locals"]["interfaces"][instance_type]
     assert (cards[0], cards[1], len(cards)) == (first, second, count)
     assert built["module"]["pool_gpu"]["interfaces"] == f'${{local.interfaces["{instance_type}"]}}'
-    assert int(built["module"]["pool_gpu"]["resources"]["vpc.amazonaws.com/efa"]) in (count, count - 1)
+    assert int(built["module"]["pool_gpu"]["resources"][instance_type]["vpc.amazonaws.com/efa"]) in (count, count - 1)
 
 
-def test_a_scheduler_is_told_of_the_smallest_machine() -> None:
+def test_a_scheduler_is_told_of_each_machine() -> None:
     pool = {"profile": "cpu", "instance_types": ["p3.16xlarge", "p3.8xlarge"], "size": {"max": 4}, "disk": "1TB"}
     resources = build(pools={"gpu": pool})["module"]["pool_gpu"]["resources"]
-    assert resources == {"nvidia.com/gpu": "4", "ephemeral-storage": "1000G"}
+    assert resources == {
+        "p3.16xlarge": {"nvidia.com/gpu": "8", "ephemeral-storage": "1000G"},
+        "p3.8xlarge": {"nvidia.com/gpu": "4", "ephemeral-storage": "1000G"},
+    }
 
 
 def test_what_the_embedded_provider_lacks_is_said() -> None:

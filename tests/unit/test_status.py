@@ -139,6 +139,21 @@ def test_a_pool_in_trouble() -> None:
     assert "name more instance types" in part.problems[1]
 
 
+def test_a_pool_of_several_groups_is_one_row() -> None:
+    names = ["lab-gpu.p3.8xlarge.us-west-2a", "lab-gpu.p3.8xlarge.us-west-2b"]
+    address = "module.pool_gpu.aws_autoscaling_group.this"
+    things = [thing(f'{address}["{name.removeprefix("lab-gpu.")}"]', id=name, name=name) for name in names]
+    known = replace(KNOWN, things=tuple(things))
+    empty = {**GROUP, "DesiredCapacity": 2, "Instances": []}
+    seen = replace(WELL, groups=dict(zip(names, (GROUP, empty), strict=True)), activities={names[1]: [NO_CAPACITY]})
+    [part] = [one for one in parts(known, seen) if one.kind == "pool"]
+    assert (part.part, part.id, part.state) == ("pool gpu", "lab-gpu.*", "1 of 5, 1 starting")
+    assert (part.facts["groups"], part.facts["max"], part.facts["autoscaled"]) == (2, 16, True)
+    assert part.facts["instance_types"] == {"p3.8xlarge": 2, "p3.16xlarge": 1}
+    assert [problem.partition(":")[0] for problem in part.problems] == names
+    assert [one.state for one in parts(known, replace(seen, groups={})) if one.kind == "pool"] == ["gone"]
+
+
 @pytest.mark.parametrize(
     ("activities", "code"),
     [

@@ -16,7 +16,11 @@ from infra.plan import words
         ("module.network.aws_vpc.this", "network: VPC"),
         ('module.network.aws_subnet.private["us-west-2a"]', "network: subnet private us-west-2a"),
         ("module.pool_gpu.aws_launch_template.this", "pool gpu: launch template"),
-        ("module.pool_gpu_big.aws_autoscaling_group.this", "pool gpu-big: Auto Scaling group"),
+        ('module.pool_gpu_big.aws_autoscaling_group.this["all"]', "pool gpu-big: Auto Scaling group"),
+        (
+            'module.pool_gpu.aws_autoscaling_group.this["p3.8xlarge.us-west-2a"]',
+            "pool gpu: Auto Scaling group p3.8xlarge.us-west-2a",
+        ),
         ('module.host_dev.aws_instance.this["dev-1"]', "host dev: instance dev-1"),
         ("module.storage_home.aws_efs_file_system.this", "storage home: EFS file system"),
         ("module.control_plane.aws_lb.api", "control plane: load balancer api"),

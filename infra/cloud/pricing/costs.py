@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ class Costs:
 
     by_address: dict[str, Cost]
     largest: dict[str, Cost]
-    """Of Auto Scaling groups: at their largest size, all of the dearest type."""
+    """Of Auto Scaling groups: at their largest size, all of the dearest type. Where several share a pool's maximum, the
+    dearest has it all."""
 
     @property
     def sum(self) -> Cost:
@@ -85,7 +86,17 @@ def _costs(resources: Iterable[dict[str, Any]], region: str) -> Costs:
             costs[item["address"]] = cost
         if item["type"] == "aws_autoscaling_group":
             largest[item["address"]] = prices.group_cost(item.get("values") or {}, region, template).maximum
-    return Costs(costs, largest)
+    return Costs(costs, {address: cost for pool in _pools(largest) for address, cost in pool})
+
+
+def _pools(largest: Mapping[str, Cost]) -> Iterator[list[tuple[str, Cost]]]:
+    """The groups of each module call, which is a pool. Only one of them can be at the pool's maximum."""
+    pools: dict[str, list[str]] = {}
+    for address in largest:
+        pools.setdefault(_module(address) or address, []).append(address)
+    for addresses in pools.values():
+        dearest = max(addresses, key=lambda address: largest[address].known)
+        yield [(address, largest[address] if address == dearest else Cost()) for address in addresses]
 
 
 def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:

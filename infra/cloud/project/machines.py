@@ -175,14 +175,16 @@ def _efa_type(pool: Pool, line: ProviderLine) -> catalog.InstanceType | None:
     return min(kinds, key=lambda kind: kind.max_efa_interfaces, default=None)
 
 
-def resources(pool: Pool, efa: catalog.InstanceType | None) -> dict[str, str]:
-    """What the smallest machine of a pool offers beyond CPU and memory, as Kubernetes names it."""
-    kinds = _types(pool)
+def resources(pool: Pool, efa: catalog.InstanceType | None) -> dict[str, dict[str, str]]:
+    """What a machine of each type offers beyond CPU and memory, as Kubernetes names it."""
+    return {name: _offers(pool, _instance(name), efa) for name in pool.instance_types}
+
+
+def _offers(pool: Pool, kind: catalog.InstanceType | None, efa: catalog.InstanceType | None) -> dict[str, str]:
     found = {"ephemeral-storage": f"{pool.disk}G"}
-    for maker, resource in (("nvidia", "nvidia.com/gpu"), ("amd", "amd.com/gpu")):
-        fewest = min((_gpus(kind, maker) for kind in kinds), default=0)
-        if fewest:
-            found[resource] = str(fewest)
+    if kind is not None:
+        counts = {"nvidia.com/gpu": _gpus(kind, "nvidia"), "amd.com/gpu": _gpus(kind, "amd")}
+        found |= {name: str(count) for name, count in counts.items() if count}
     if efa is not None:
         found["vpc.amazonaws.com/efa"] = str(efa.max_efa_interfaces)
     return found

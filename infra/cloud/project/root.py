@@ -115,7 +115,7 @@ def _pull(cluster: Cluster) -> dict[str, list[str]]:
 
 
 def _outputs(cluster: Cluster, region: str) -> dict[str, Any]:
-    pools = {name: Ref(f"module.pool_{identifier(name)}.group") for name in machines.region_pools(cluster, region)}
+    pools = {name: Ref(f"module.pool_{identifier(name)}.groups") for name in machines.region_pools(cluster, region)}
     hosts = {name: Ref(f"module.host_{identifier(name)}.machines") for name in machines.region_hosts(cluster, region)}
     stores = {
         name: Ref(f"module.storage_{identifier(name)}.{'dns_name' if item.efs else 'bucket'}")
@@ -123,7 +123,7 @@ def _outputs(cluster: Cluster, region: str) -> dict[str, Any]:
     }
     wanted = {
         "vpc_id": ("Id of the VPC", Ref("module.network.vpc_id")),
-        "pools": ("Name of the Auto Scaling group by pool", pools),
+        "pools": ("Names of the Auto Scaling groups by pool", pools),
         "hosts": ("Id and addresses of each machine by host", hosts),
         "storage": ("Name of the bucket, or under which the file system is mounted, by storage", stores),
     }

@@ -3,7 +3,6 @@ locals {
   node_template = merge(
     { for key, value in var.labels : "k8s.io/cluster-autoscaler/node-template/label/${key}" => value },
     { for key, value in var.taints : "k8s.io/cluster-autoscaler/node-template/taint/${key}" => value },
-    { for key, value in var.resources : "k8s.io/cluster-autoscaler/node-template/resources/${key}" => value },
   )
 
   found_by = var.autoscaled ? {
@@ -11,18 +10,42 @@ locals {
     "k8s.io/cluster-autoscaler/${var.cluster}" = "owned"
   } : {}
 
-  group_tags = merge(local.node_template, local.found_by, {
-    "infra:address" = "${var.address}.aws_autoscaling_group.this"
-  })
+  # An autoscaler chooses type and zone, so each pair is a group of its own; they share the pool's maximum. Otherwise AWS
+  # chooses within one group.
+  pairs = [for pair in setproduct(var.instance_types, local.used) : { type = pair[0], zone = pair[1] }]
+  groups = var.autoscaled ? {
+    for place, pair in local.pairs : "${pair.type}.${pair.zone}" => {
+      name    = "${local.group}.${pair.type}.${pair.zone}"
+      types   = [pair.type]
+      subnets = [var.subnets[pair.zone]]
+      min     = place == 0 ? var.size.min : 0
+      base    = place == 0 ? var.capacity.on_demand_base : 0
+      tags = merge(
+        { for key, value in lookup(var.resources, pair.type, {}) : "k8s.io/cluster-autoscaler/node-template/resources/${key}" => value },
+        { "infra:pool-max" = tostring(var.size.max) },
+      )
+    }
+    } : {
+    all = {
+      name    = local.group
+      types   = var.instance_types
+      subnets = local.subnets
+      min     = var.size.min
+      base    = var.capacity.on_demand_base
+      tags    = {}
+    }
+  }
 }
 
 resource "aws_autoscaling_group" "this" {
-  name                = local.group
-  vpc_zone_identifier = local.subnets
+  for_each = local.groups
+
+  name                = each.value.name
+  vpc_zone_identifier = each.value.subnets
   placement_group     = var.placement == null ? null : aws_placement_group.this[var.placement].name
 
   # Without desired_capacity Terraform leaves the number to whoever sets it.
-  min_size         = var.size.min
+  min_size         = each.value.min
   max_size         = var.size.max
   desired_capacity = var.autoscaled ? null : coalesce(var.size.desired, var.size.min)
 
@@ -69,7 +92,7 @@ resource "aws_autoscaling_group" "this" {
     content {
       instances_distribution {
         on_demand_allocation_strategy            = "prioritized"
-        on_demand_base_capacity                  = var.capacity.on_demand_base
+        on_demand_base_capacity                  = each.value.base
         on_demand_percentage_above_base_capacity = var.capacity.kind == "spot" ? 0 : 100
         spot_allocation_strategy                 = "price-capacity-optimized"
       }
@@ -81,7 +104,7 @@ resource "aws_autoscaling_group" "this" {
         }
 
         dynamic "override" {
-          for_each = var.instance_types
+          for_each = each.value.types
 
           content {
             instance_type = override.value
@@ -111,7 +134,9 @@ resource "aws_autoscaling_group" "this" {
   }
 
   dynamic "tag" {
-    for_each = local.group_tags
+    for_each = merge(local.node_template, local.found_by, each.value.tags, {
+      "infra:address" = "${var.address}.aws_autoscaling_group.this/${each.key}"
+    })
 
     content {
       key                 = tag.key

@@ -1,6 +1,6 @@
-output "group" {
-  description = "Name of the Auto Scaling group"
-  value       = aws_autoscaling_group.this.name
+output "groups" {
+  description = "Names of the Auto Scaling groups: one, or one for each type and zone where an autoscaler chooses"
+  value       = [for key in sort(keys(local.groups)) : aws_autoscaling_group.this[key].name]
 }
 
 output "launch_template" {

@@ -140,7 +140,7 @@ variable "taints" {
 }
 
 variable "resources" {
-  description = "What a machine offers (such as nvidia.com/gpu), for a scheduler that must know it while there is none"
-  type        = map(string)
+  description = "What a machine of each type offers (such as nvidia.com/gpu), for a scheduler that must know it while there is none"
+  type        = map(map(string))
   default     = {}
 }
