@@ -10,6 +10,12 @@ end
 minor = node['infra']['kubernetes']['version'].to_s[/\A\d+\.\d+/]
 repository = node['infra']['repositories']['kubernetes']
 
+# A node stays at its minor version until it is upgraded as a part of its cluster.
+elsewhere = lambda do
+  installed = shell_out('dpkg-query', '-W', '-f', '${Version}', 'kubelet').stdout
+  InfraKubernetes.elsewhere?(::File.exist?('/etc/kubernetes/kubelet.conf'), installed, minor)
+end
+
 include_recipe 'docker' # containerd is of the same repository
 include_recipe 'kubernetes::kernel'
 include_recipe 'kubernetes::containerd'
@@ -21,14 +27,16 @@ infra_repository 'kubernetes' do
   key_url repository['key_url']&.gsub('%{minor}', minor)
   key repository['key']
   trusted repository['trusted']
+  not_if(&elsewhere)
 end
 
 infra_packages 'kubernetes' do
   packages(%w[kubelet kubeadm kubectl].to_h { |name| [name, node['infra']['kubernetes']['version'].to_s] })
   lockstep %w[kubelet kubeadm kubectl]
+  not_if(&elsewhere)
 end
 
-include_recipe 'kubernetes::labels'
+include_recipe 'kubernetes::join'
 
 # It runs once kubeadm has made the machine a node; until then it would start and fail.
 service 'kubelet' do
