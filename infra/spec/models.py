@@ -53,6 +53,7 @@ from infra.spec.scalars import (
 )
 
 __all__ = [
+    "CONTROL_PLANE",
     "LOCAL",
     "Access",
     "Autoscale",
@@ -141,6 +142,10 @@ class Storage(Model):
         return "nfs" if self.nfs else "efs" if self.efs else "s3"
 
 
+CONTROL_PLANE = "control-plane"
+"""The profile of the machines below. A file need not have it: they are baked like all others."""
+
+
 class ControlPlane(Model):
     """The machines that run the API server and etcd."""
 
@@ -163,6 +168,9 @@ class Kubernetes(Model):
     pod_cidr: Cidr = Field("10.32.0.0/13", description="addresses of pods; a /24 of it per node")
     service_cidr: Cidr = Field("10.31.0.0/16", description="addresses of services")
     autoscale: Autoscale | None = None
+    image: str | None = Field(
+        None, min_length=1, description="container image of infra, for the autoscaler; left out: infra:VERSION"
+    )
 
 
 class Chef(Model):
@@ -210,6 +218,12 @@ class Cluster(Model):
     kubernetes: Kubernetes | None = None
     chef: Chef = Chef()
     converge: Converge = Converge()
+
+    @model_validator(mode="after")
+    def _baked(self) -> Cluster:
+        if self.kubernetes and self.aws and CONTROL_PLANE not in self.profiles:
+            self.profiles[CONTROL_PLANE] = Profile(run_list=[f"role[{CONTROL_PLANE}]"])
+        return self
 
     @property
     def local(self) -> bool:

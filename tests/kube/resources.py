@@ -61,6 +61,7 @@ DEPLOYMENTS = Resource("deployments", "Deployment", "apps", short=("deploy",), s
 REPLICASETS = Resource("replicasets", "ReplicaSet", "apps", short=("rs",), subresources=_SCALED, categories=_ALL)
 JOBS = Resource("jobs", "Job", "batch", subresources=_STATUS, categories=_ALL)
 PRIORITIES = Resource("priorityclasses", "PriorityClass", "scheduling.k8s.io", namespaced=False, short=("pc",))
+ROLES = "rbac.authorization.k8s.io"
 STORAGE = Resource("storageclasses", "StorageClass", "storage.k8s.io", namespaced=False, short=("sc",))
 
 _KUEUE = ("kueue.x-k8s.io", ("v1beta2", "v1beta1"))
@@ -82,6 +83,12 @@ RESOURCES = (
     Resource("podgroups", "PodGroup", "scheduling.k8s.io", ("v1beta1", "v1alpha3"), subresources=_STATUS),
     Resource("workloads", "Workload", "scheduling.k8s.io", ("v1beta1", "v1alpha3")),
     STORAGE,
+    Resource("csidrivers", "CSIDriver", "storage.k8s.io", namespaced=False),
+    Resource("runtimeclasses", "RuntimeClass", "node.k8s.io", namespaced=False),
+    Resource("clusterroles", "ClusterRole", ROLES, namespaced=False),
+    Resource("clusterrolebindings", "ClusterRoleBinding", ROLES, namespaced=False),
+    Resource("roles", "Role", ROLES),
+    Resource("rolebindings", "RoleBinding", ROLES),
     Resource("clusterqueues", "ClusterQueue", *_KUEUE, namespaced=False, subresources=_STATUS, custom=True),
     Resource("localqueues", "LocalQueue", *_KUEUE, subresources=_STATUS, custom=True),
     Resource("workloads", "Workload", *_KUEUE, short=("wl",), subresources=_STATUS, custom=True),

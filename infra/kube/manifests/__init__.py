@@ -1,0 +1,1 @@
+"""What is put into a cluster: Kubernetes objects made of a ``Cluster``, as raw JSON. Pure; no I/O."""

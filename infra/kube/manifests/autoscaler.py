@@ -1,0 +1,119 @@
+"""The autoscaler in the cluster: ``infra autoscale run`` on the control plane, and what it may do there."""
+
+from __future__ import annotations
+
+from infra.files import digest
+from infra.kube.manifests import images
+from infra.kube.manifests.health import CONFINED, UNPRIVILEGED
+from infra.kube.manifests.objects import (
+    ON_CONTROL_PLANE,
+    SYSTEM,
+    Raw,
+    account,
+    deployment,
+    mount,
+    needs,
+    role,
+    rule,
+    settings,
+    thing,
+)
+from infra.spec.models import Cluster
+
+NAME = "infra-autoscaler"
+METRICS_PORT = 8085
+FOLDER = "/etc/infra"
+
+
+def wanted(cluster: Cluster) -> bool:
+    """There are pools whose size follows the work."""
+    return any(cluster.autoscaled(pool) for pool in cluster.pools)
+
+
+def objects(cluster: Cluster, text: str) -> list[Raw]:
+    """``text``: the cluster.yaml that the autoscaler reads. Nothing when no pool is its own."""
+    if not wanted(cluster):
+        return []
+    assert cluster.kubernetes is not None
+    machines = cluster.kubernetes.control_plane.count
+    data = {"cluster.yaml": text}
+    found = [
+        account(NAME),
+        *role(NAME, _everywhere()),
+        *role(NAME, _own(), within=SYSTEM),
+        settings(f"{NAME}-cluster", data),
+        deployment(NAME, _pod(cluster), replicas=2 if machines > 1 else 1, marks={"infra/settings": digest(data)}),
+    ]
+    if machines > 1:
+        found.append(_budget(NAME, {"app": NAME}))
+    return found
+
+
+def dns_budget() -> Raw:
+    """Scale-in drains nodes: never both pods of the cluster's DNS at a time. kubeadm makes them without a budget."""
+    return _budget("coredns", {"k8s-app": "kube-dns"})
+
+
+def _budget(name: str, labels: dict[str, str]) -> Raw:
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
+    return thing("PodDisruptionBudget", "policy/v1", name, SYSTEM, spec=spec)
+
+
+def _everywhere() -> list[Raw]:
+    """It looks at what waits and why, moves pods through the Eviction API alone, and deletes the nodes of machines
+    that it returned. It can neither read a secret nor start or delete a pod."""
+    look = ["get", "list", "watch"]
+    return [
+        rule([""], ["pods", "namespaces", "replicationcontrollers"], look),
+        rule([""], ["nodes"], [*look, "patch", "update", "delete"]),
+        rule([""], ["pods/eviction"], ["create"]),
+        rule([""], ["events"], ["create", "patch"]),
+        rule(["apps"], ["daemonsets", "replicasets", "statefulsets"], look),
+        rule(["batch"], ["jobs"], look),
+        rule(["policy"], ["poddisruptionbudgets"], look),
+        rule(["scheduling.k8s.io"], ["podgroups", "priorityclasses", "workloads"], look),
+        rule(["scheduling.volcano.sh"], ["podgroups"], look),
+        rule(["kueue.x-k8s.io"], ["workloads"], look),
+    ]
+
+
+def _own() -> list[Raw]:
+    """The lease of whoever leads, and what must outlive a restart. A rule on names cannot cover ``create``."""
+    return [
+        rule(["coordination.k8s.io"], ["leases"], ["create"]),
+        rule(["coordination.k8s.io"], ["leases"], ["get", "update", "patch"], [NAME]),
+        rule([""], ["configmaps"], ["create"]),
+        rule([""], ["configmaps"], ["get", "update", "patch"], [NAME]),
+    ]
+
+
+def _pod(cluster: Cluster) -> Raw:
+    container = {
+        "name": NAME,
+        "image": images.ours(cluster),
+        "args": ["autoscale", "run", "--file", f"{FOLDER}/cluster.yaml"],
+        "env": [{"name": "HOME", "value": "/tmp"}],
+        "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
+        "resources": needs("100m", "300Mi", "1Gi"),
+        "securityContext": CONFINED,
+        "volumeMounts": [mount("cluster", FOLDER, readOnly=True), mount("home", "/tmp")],
+    }
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"app": NAME}},
+    }
+    return {
+        # There, its credentials are the machine's role: no key of AWS is in the cluster.
+        **ON_CONTROL_PLANE,
+        "serviceAccountName": NAME,
+        "priorityClassName": "system-cluster-critical",
+        "securityContext": UNPRIVILEGED,
+        "topologySpreadConstraints": [spread],
+        "containers": [container],
+        "volumes": [
+            {"name": "cluster", "configMap": {"name": f"{NAME}-cluster"}},
+            {"name": "home", "emptyDir": {}},
+        ],
+    }
