@@ -1,0 +1,76 @@
+"""The policy ``infra``: the planner over everything that waits, once a burst has settled; the shrinker for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from infra.autoscale.plan import plan
+from infra.autoscale.shrink import shrink
+from infra.autoscale.simulate.policy import Launch, Orders, View
+from infra.autoscale.snapshot import Place
+
+BACKOFF, LONGEST_BACKOFF = 120.0, 3600.0
+"""Seconds that a place is left alone after it refused; doubled at each further refusal."""
+
+
+class Ours:
+    """``settle``: seconds without a new pod after which machines are bought, ``longest`` after the first one at the
+    latest. ``idle_minutes`` and ``cap`` are the shrinker's; ``optimize`` the planner's seconds for a cheaper plan."""
+
+    name = "infra"
+    gangs = True
+
+    def __init__(
+        self,
+        interval: float = 10,
+        settle: float = 15,
+        longest: float = 150,
+        idle_minutes: float = 10,
+        cap: int = 10,
+        optimize: float = 0,
+    ) -> None:
+        self.interval, self.settle, self.longest = interval, settle, longest
+        self.idle_minutes, self.cap, self.optimize = idle_minutes, cap, optimize
+        self._planned: set[str] = set()
+        self._backoff: dict[Place, tuple[float, float]] = {}
+
+    def decide(self, view: View) -> Orders:
+        now = view.snapshot.now
+        self._refused(view)
+        starved = frozenset(place for place, (until, _) in self._backoff.items() if until > now)
+        snapshot = replace(view.snapshot, starved=starved)
+        held = self._held(view.since, now)
+        if held is not None:
+            return Orders(again=held)
+        launches: tuple[Launch, ...] = ()
+        needed: set[str] = set()
+        if view.since:
+            found = plan(snapshot, self.optimize)
+            launches = tuple(Launch(one.group, one.place, one.count) for one in found.purchases)
+            needed = set(found.placements.values())
+        self._planned = set(view.since)
+        gone = shrink(snapshot, cap=self.cap, idle_minutes=self.idle_minutes, needed=needed)
+        moments = [until for until, _ in self._backoff.values() if until > now and view.since]
+        moments += [
+            max(now + self.interval, node.idle_since + self.idle_minutes * 60)
+            for node in snapshot.nodes
+            if node.group and node.idle_since is not None and node.name not in {one.node for one in gone.departures}
+        ]
+        removed = tuple(one.node for one in gone.departures)
+        return Orders(launches, removed, min(moments, default=None))
+
+    def _held(self, since: Mapping[str, float], now: float) -> float | None:
+        """When to look again, as long as new work still arrives; None when it has settled."""
+        fresh = [when for key, when in since.items() if key not in self._planned]
+        if not fresh:
+            return None
+        until = min(max(fresh) + self.settle, min(fresh) + self.longest)
+        return until if until > now else None
+
+    def _refused(self, view: View) -> None:
+        now = view.snapshot.now
+        for one in view.failed:
+            _, length = self._backoff.get(one.place, (0.0, BACKOFF / 2))
+            length = min(LONGEST_BACKOFF, 2 * length)
+            self._backoff[one.place] = (now + length, length)
