@@ -17,6 +17,9 @@ SERVICES = frozenset({"ReplicaSet", "ReplicationController", "StatefulSet"})
 """Owners that make a pod anew when it is evicted, and whose work does not begin at nothing."""
 
 
+NOT_ASKED, NO_ROOM = "whether its pods have room elsewhere was not asked again yet", "have no room elsewhere"
+
+
 @dataclass(frozen=True, slots=True)
 class Departure:
     """A machine that may go; its pods (``namespace/name``) are to be evicted first. ``price`` in $/h, 0 unknown."""
@@ -36,8 +39,20 @@ class Shrinking:
     stays: dict[str, str]
 
 
-def shrink(snapshot: Snapshot, *, cap: int = 10, idle_minutes: float = 10, needed: Collection[str] = ()) -> Shrinking:
-    """Up to ``cap`` machines that may go now. ``needed`` are those that a plan has placed waiting pods on."""
+def shrink(
+    snapshot: Snapshot,
+    *,
+    cap: int = 10,
+    idle_minutes: float = 10,
+    needed: Collection[str] = (),
+    tries: int | None = None,
+    tried: Collection[str] = (),
+) -> Shrinking:
+    """Up to ``cap`` machines that may go now. ``needed`` are those that a plan has placed waiting pods on.
+
+    Whether a machine's pods have room elsewhere is asked of the planner, ``tries`` times at most (None: without limit),
+    and not for the machines in ``tried``, of which it was answered lately.
+    """
     groups = {group.name: group for group in snapshot.groups}
     here: dict[str, list[Pod]] = defaultdict(list)
     for pod in snapshot.pods:
@@ -51,7 +66,7 @@ def shrink(snapshot: Snapshot, *, cap: int = 10, idle_minutes: float = 10, neede
             stays[node.name] = why
         else:
             candidates.append(node)
-    return _choose(snapshot, groups, candidates, here, stays, cap)
+    return _choose(snapshot, groups, candidates, here, stays, cap, tries, tried)
 
 
 def _must_stay(
@@ -92,6 +107,8 @@ def _choose(
     here: dict[str, list[Pod]],
     stays: dict[str, str],
     cap: int,
+    tries: int | None,
+    tried: Collection[str],
 ) -> Shrinking:
     left = Counter({name: group.desired - group.minimum for name, group in groups.items()})
     gone: list[Departure] = []
@@ -104,9 +121,13 @@ def _choose(
             stays[node.name] = f"no more than {cap} machines go at once"
         elif left[node.group] <= 0:
             stays[node.name] = f"the group {node.group} is at its minimum of {groups[node.group].minimum}"
+        elif pods and (node.name in tried or (tries is not None and tries <= 0)):
+            stays[node.name] = NOT_ASKED
         elif pods and not _elsewhere(snapshot, names | {node.name}, [*moving, *pods]):
-            stays[node.name] = f"its {len(pods)} pods have no room elsewhere"
+            tries = None if tries is None else tries - 1
+            stays[node.name] = f"its {len(pods)} pods {NO_ROOM}"
         else:
+            tries = None if tries is None or not pods else tries - 1
             left[node.group] -= 1
             names.add(node.name)
             moving += pods

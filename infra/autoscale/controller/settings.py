@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Settings:
     """Seconds unless a name says otherwise.
 
-    ``identity`` is this controller's name in the Lease, different for each that may run at once (a pod's name).
+    ``identity`` is this controller's name in the Lease, different for each that may run at once (a pod's name); "" is a
+    new one each time.
     ``cap``: so many machines may be on their way out at once. ``idle_minutes`` without work before one goes.
     ``join_minutes`` until one that is no ready node is terminated. ``optimize`` seconds are spent on a cheaper plan,
     when something is bought at all. ``backoff_minutes`` and ``backoff_most``: of the first failure of a place (each
@@ -17,7 +18,7 @@ class Settings:
     ``slowest_loop``: the longest pause after loops that failed.
     """
 
-    identity: str = "infra-autoscaler"
+    identity: str = ""
     interval: float = 15.0
     cap: int = 10
     idle_minutes: float = 10.0
