@@ -147,6 +147,65 @@ def nodes(machines: Path | None, clear: bool, as_json: bool) -> None:
         click.echo("No machine stands in for an instance.")
 
 
+@command.command(
+    "capacity",
+    short_help="Say how much it has to give.",
+    epilog="\b\nExamples:\n  infra local capacity scarce.json\n  infra local capacity          what is set"
+    "\n  infra local capacity --clear",
+)
+@click.argument("rules", type=click.Path(path_type=Path), required=False)
+@click.option("--clear", is_flag=True, help="It has everything again, at once.")
+@json_option
+def capacity(rules: Path | None, clear: bool, as_json: bool) -> None:
+    """Say how much the embedded AWS has to give, and how long its machines take. It starts with everything, at once.
+
+    RULES is a JSON file: {"limits": [{"region": "us-west-2", "type": "p4d.*", "machines": 0}, {"market": "spot",
+    "vcpus": 64}], "pending_seconds": 30, "retry_seconds": 30, "notice_seconds": 120}. Auto Scaling then falls over to
+    the next type and zone, and fails in AWS's words. The rules end with the server.
+    """
+    from infra import files
+    from infra.local import capacity as supplies
+
+    if clear:
+        supplies.write(supplies.Rules())
+    if rules is not None:
+        supplies.write(supplies.parse(files.read_json(rules), str(rules)))
+    found = supplies.read()
+    if as_json:
+        emit(found.data())
+        return
+    for limit in found.limits:
+        what = f"{limit.machines} machines" if limit.machines is not None else f"{limit.vcpus} vCPUs"
+        code = f" ({limit.code})" if limit.code else ""
+        click.echo(f"{limit.type} {limit.market} in {limit.region}, zone {limit.zone}: {what}{code}")
+    if not found.limits:
+        click.echo("It has room for everything.")
+    click.echo(
+        f"A machine takes {found.pending_seconds:g} s to run; a spot machine's notice is {found.notice_seconds:g} s."
+    )
+
+
+@command.command("interrupt", epilog="\b\nExample:\n  infra local interrupt i-0123456789abcdef0")
+@click.argument("instances", nargs=-1, required=True)
+@json_option
+def interrupt(instances: tuple[str, ...], as_json: bool) -> None:
+    """Take spot machines back: they get their notice, and end after it (see `infra local capacity`)."""
+    from infra.errors import UsageError
+    from infra.local import capacity as supplies
+
+    found = supplies.interrupt(instances)
+    lost = sorted(set(instances) - set(found))
+    if lost:
+        raise UsageError(
+            f"no such spot machine runs: {', '.join(lost)}",
+            fix="list them: aws ec2 describe-instances --filters Name=instance-lifecycle,Values=spot",
+        )
+    if as_json:
+        emit({"interrupted": found})
+        return
+    click.echo(f"Marked for termination: {', '.join(found)}")
+
+
 BUILD_HOST_EXAMPLE = """\b
 Examples:
   infra local build-host up          once: make its Debian, prove that a machine starts

@@ -25,7 +25,8 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
-from infra.local import extensions, failure
+from infra.errors import UsageError
+from infra.local import capacity, extensions, failure, supply
 from infra.local.record import PREFIX, TOKEN_HEADER, Record
 
 Environ = dict[str, Any]
@@ -62,7 +63,7 @@ def create_app(service: Any) -> Any:
 
 
 class Application:
-    """See the module. ``/_infra/reset`` and ``/_infra/inventory`` want the token of the server's record."""
+    """See the module. All of ``/_infra/`` but ``health`` wants the token of the server's record."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -78,6 +79,7 @@ class Application:
         _read_body(environ)
         began = time.perf_counter()
         with self._turn:
+            supply.pass_time()
             answer = list(self._moto(environ, start_response))
         log.debug("%s %s %.1f ms", environ.get("REQUEST_METHOD"), path, 1000 * (time.perf_counter() - began))
         return answer
@@ -104,6 +106,8 @@ class Application:
             if path == "/reset" and environ.get("REQUEST_METHOD") == "POST":
                 extensions.reset()
                 return _json(start_response, 200, {"reset": True})
+            if path in ("/capacity", "/interruptions"):
+                return _json(start_response, *_supplied(path, environ))
         return _json(start_response, 404, {"error": "no such request"})
 
 
@@ -141,8 +145,25 @@ def _read_body(environ: Environ) -> None:
     environ["wsgi.input"] = io.BytesIO(body)
 
 
+def _supplied(path: str, environ: Environ) -> tuple[int, object]:
+    """What there is to have: read it, set it, or give spot machines their notice."""
+    if environ.get("REQUEST_METHOD") != "POST":
+        return (200, supply.rules().data()) if path == "/capacity" else (404, {"error": "no such request"})
+    _read_body(environ)
+    try:
+        asked = json.loads(environ[failure.BODY])
+        if path == "/interruptions":
+            return 200, {"interrupted": supply.interrupt(str(name) for name in asked["instances"])}
+        supply.use(capacity.parse(asked, path))
+    except UsageError as error:
+        return 400, {"error": error.text()}
+    except (ValueError, KeyError, TypeError):
+        return 400, {"error": "the body is not of that form"}
+    return 200, supply.rules().data()
+
+
 def _json(start_response: StartResponse, status: int, data: object) -> Iterable[bytes]:
     body = json.dumps(data).encode()
-    reason = {200: "OK", 403: "Forbidden", 404: "Not Found"}[status]
+    reason = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found"}[status]
     start_response(f"{status} {reason}", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]

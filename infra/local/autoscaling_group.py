@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+
+from infra.local import supply
 
 ACTIVITIES_KEPT = 500
 
@@ -98,7 +100,7 @@ def _set_source(group: Any, request: dict[str, Any]) -> None:
 
 def reconcile(group: Any) -> None:
     """Launch or terminate until the group has its desired capacity; weights of the instance types count."""
-    capacity = sum(_weight(group, state.instance.instance_type) for state in group.active_instances())
+    capacity = sum(_weight(group, state.instance.instance_type) for state in _serving(group))
     desired = group.desired_capacity or 0
     if capacity < desired:
         overrides = _overrides(group)
@@ -113,33 +115,90 @@ def reconcile(group: Any) -> None:
 
 
 def launch(group: Any, count: int, cause: str) -> None:
-    """Launch ``count`` instances, each in the zone that has fewest. EC2's refusal becomes AWS's ValidationError."""
-    from moto.autoscaling.models import InstanceState
+    """Launch ``count`` instances, each in the zone that has fewest. EC2's refusal becomes AWS's ValidationError;
+    where there is no capacity the next type is tried, then the next zone, and in the end the group waits."""
+    for _ in range(count):
+        if not _launch_one(group, cause):
+            supply.refused(group)
+            return
+
+
+def _launch_one(group: Any, cause: str) -> bool:
     from moto.core.exceptions import ServiceException
     from moto.ec2.exceptions import EC2ClientError
 
+    mixed = bool(group.mixed_instances_policy)
+    for place in _places(group):
+        first: supply.Lack | None = None
+        for override in _overrides(group) or [{}]:
+            request = _request(group, override, place)
+            try:
+                lack = _lack(group, request, place)
+                if lack is None:
+                    _launch_in(group, request, cause)
+                    return True
+            except (EC2ClientError, ServiceException) as refusal:
+                text = getattr(refusal, "message", "") or str(refusal)
+                record(group, "Launching a new EC2 instance", cause, status="Failed", message=text)
+                raise error(
+                    "ValidationError", f"You must use a valid fully-formed launch template. {text}"
+                ) from refusal
+            first = first or lack
+        if first is not None:
+            market = "Spot" if _spot(request) else "On-Demand"
+            named = f"Could not launch {market} Instances. {first.code} - " if mixed else ""
+            text = f"{named}{first.message} Launching EC2 instance failed."
+            words = f"Launching a new EC2 instance.  Status Reason: {text}"
+            record(group, words, cause, status="Failed", message=text, place=place)
+    return False
+
+
+def _lack(group: Any, request: dict[str, Any], place: Place) -> supply.Lack | None:
     from infra.local import moto_ec2_launch
 
-    for _ in range(count):
-        try:
-            request = _request(group)
-            _merged, version = moto_ec2_launch.merge(group.ec2_backend, request)
-            instance = moto_ec2_launch.launch(group.ec2_backend, request, 1).instances[0]
-        except (EC2ClientError, ServiceException) as refusal:
-            text = getattr(refusal, "message", "") or str(refusal)
-            record(group, "Launching a new EC2 instance", cause, status="Failed", message=text)
-            raise error("ValidationError", f"You must use a valid fully-formed launch template. {text}") from refusal
-        if version is not None:
-            template = version.template
-            instance.launched_from = {
-                "LaunchTemplateId": template.id,
-                "LaunchTemplateName": template.name,
-                "Version": str(version.number),
-            }
-        instance.autoscaling_group = group
-        protected = bool(group.new_instances_protected_from_scale_in)
-        group.instance_states.append(InstanceState(instance, protected_from_scale_in=protected))
-        record(group, f"Launching a new EC2 instance: {instance.id}", cause, instance)
+    if not supply.rules().limits:
+        return None
+    merged, _version = moto_ec2_launch.merge(group.ec2_backend, request)
+    kind, mixed = str(merged.get("InstanceType") or "m1.small"), bool(group.mixed_instances_policy)
+    return supply.lack(group.ec2_backend, kind, place.zone, _spot(merged), mixed)
+
+
+def _spot(request: dict[str, Any]) -> bool:
+    return (request.get("InstanceMarketOptions") or {}).get("MarketType") == "spot"
+
+
+def _launch_in(group: Any, request: dict[str, Any], cause: str) -> None:
+    from moto.autoscaling.models import InstanceState
+
+    from infra.local import moto_ec2_launch
+
+    _merged, version = moto_ec2_launch.merge(group.ec2_backend, request)
+    instance = moto_ec2_launch.launch(group.ec2_backend, request, 1).instances[0]
+    if version is not None:
+        template = version.template
+        instance.launched_from = {
+            "LaunchTemplateId": template.id,
+            "LaunchTemplateName": template.name,
+            "Version": str(version.number),
+        }
+    instance.autoscaling_group = group
+    protected = bool(group.new_instances_protected_from_scale_in)
+    state = InstanceState(instance, protected_from_scale_in=protected)
+    group.instance_states.append(state)
+    activity = record(group, f"Launching a new EC2 instance: {instance.id}", cause, instance)
+    if instance._state.name == "pending":
+        state.lifecycle_state = "Pending"
+        activity |= {"StatusCode": "PreInService", "Progress": 30, "EndTime": None}
+
+
+def in_service(group: Any, state: Any) -> None:
+    """A pending instance runs now: it serves, and its activity is done."""
+    from moto.core.utils import utcnow
+
+    state.lifecycle_state = "InService"
+    for activity in group.activities:
+        if activity["StatusCode"] == "PreInService" and activity["Description"].endswith(state.instance.id):
+            activity |= {"StatusCode": "Successful", "Progress": 100, "EndTime": utcnow()}
 
 
 def terminate(group: Any, states: list[Any], cause: str) -> None:
@@ -159,8 +218,9 @@ def record(
     instance: Any = None,
     status: str = "Successful",
     message: str | None = None,
-) -> None:
-    """Note a scaling activity, as DescribeScalingActivities shows it."""
+    place: Place | None = None,
+) -> dict[str, Any]:
+    """Note a scaling activity, as DescribeScalingActivities shows it; the entry is returned."""
     from moto.core.utils import utcnow
     from moto.moto_api._internal import mock_random
 
@@ -168,28 +228,31 @@ def record(
     details = {}
     if instance is not None:
         details = {"Subnet ID": instance.subnet_id, "Availability Zone": instance.availability_zone}
-    group.activities.append(
-        {
-            "ActivityId": str(mock_random.uuid4()),
-            "AutoScalingGroupName": group.name,
-            "AutoScalingGroupARN": group.arn,
-            "Description": description,
-            "Cause": f"At {now:%Y-%m-%dT%H:%M:%SZ} {cause}.",
-            "StartTime": now,
-            "EndTime": now,
-            "StatusCode": status,
-            "StatusMessage": message,
-            "Progress": 100,
-            "Details": json.dumps(details),
-        }
-    )
+    elif place is not None:
+        subnet = {"Subnet ID": place.subnet} if place.subnet else {}
+        details = {**subnet, "Availability Zone": place.zone}
+    entry = {
+        "ActivityId": str(mock_random.uuid4()),
+        "AutoScalingGroupName": group.name,
+        "AutoScalingGroupARN": group.arn,
+        "Description": description,
+        "Cause": f"At {now:%Y-%m-%dT%H:%M:%SZ} {cause}.",
+        "StartTime": now,
+        "EndTime": now,
+        "StatusCode": status,
+        "StatusMessage": message,
+        "Progress": 100,
+        "Details": json.dumps(details),
+    }
+    group.activities.append(entry)
     del group.activities[:-ACTIVITIES_KEPT]
+    return entry
 
 
 def _shrink(group: Any, surplus: int) -> None:
     """Out of the fullest zone, the oldest first; protected instances stay."""
     chosen: list[Any] = []
-    left = [state for state in group.instance_states if state.lifecycle_state == "InService"]
+    left = _serving(group)
     while surplus > 0:
         zones: dict[str, list[Any]] = {}
         for state in left:
@@ -208,7 +271,12 @@ def _shrink(group: Any, surplus: int) -> None:
     terminate(group, chosen, f"the group's desired capacity is {group.desired_capacity}")
 
 
-def _request(group: Any) -> dict[str, Any]:
+def _serving(group: Any) -> list[Any]:
+    """What counts towards the desired capacity: in service, or on the way."""
+    return [state for state in group.instance_states if state.lifecycle_state in ("InService", "Pending")]
+
+
+def _request(group: Any, override: dict[str, Any], place: Place) -> dict[str, Any]:
     """The RunInstances request for one more instance."""
     request: dict[str, Any] = {"TagSpecifications": [{"ResourceType": "instance", "Tags": _instance_tags(group)}]}
     if group.ec2_launch_template is not None:
@@ -218,19 +286,18 @@ def _request(group: Any) -> dict[str, Any]:
         }
     else:
         request |= _from_configuration(group.launch_config)
-    overrides = _overrides(group)
-    if overrides:
-        request["InstanceType"] = overrides[0].get("InstanceType")
-        specific = overrides[0].get("LaunchTemplateSpecification")
+    if override:
+        request["InstanceType"] = override.get("InstanceType")
+        specific = override.get("LaunchTemplateSpecification")
         if specific:
             request["LaunchTemplate"] = specific
     if group.mixed_instances_policy:
         request["InstanceMarketOptions"] = {"MarketType": "spot"} if _next_is_spot(group) else None
     placement: dict[str, Any] = {}
-    if group.vpc_zone_identifier:
-        request["SubnetId"] = _subnet(group)
+    if place.subnet:
+        request["SubnetId"] = place.subnet
     else:
-        placement["AvailabilityZone"] = min(group.availability_zones, key=lambda z: (_in_zone(group, z), z))
+        placement["AvailabilityZone"] = place.zone
     if group.placement_group:
         placement["GroupName"] = group.placement_group
     if placement:
@@ -262,8 +329,17 @@ def _instance_tags(group: Any) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def _subnet(group: Any) -> str:
-    """The subnet for the next instance: of the zone with fewest, and in it the subnet with fewest."""
+class Place(NamedTuple):
+    """Where an instance may go: a zone, and the subnet in it ("" where the group names zones alone)."""
+
+    zone: str
+    subnet: str = ""
+
+
+def _places(group: Any) -> list[Place]:
+    """One for each zone: the zone with fewest first, and in it the subnet with fewest."""
+    if not group.vpc_zone_identifier:
+        return [Place(zone) for zone in sorted(group.availability_zones, key=lambda z: (_in_zone(group, z), z))]
     subnets = [group.ec2_backend.get_subnet(identity) for identity in group.vpc_zone_identifier.split(",")]
     here = [state.instance for state in group.instance_states]
 
@@ -271,8 +347,10 @@ def _subnet(group: Any) -> str:
         in_subnet = sum(instance.subnet_id == subnet.id for instance in here)
         return _in_zone(group, subnet.availability_zone), in_subnet, subnet.availability_zone
 
-    identity: str = min(subnets, key=load).id
-    return identity
+    best: dict[str, Place] = {}
+    for subnet in sorted(subnets, key=load):
+        best.setdefault(subnet.availability_zone, Place(subnet.availability_zone, subnet.id))
+    return list(best.values())
 
 
 def _in_zone(group: Any, zone: str) -> int:

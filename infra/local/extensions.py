@@ -25,6 +25,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "moto_ec2_interfaces",
         "moto_ec2_endpoints",
         "moto_ec2_nodes",
+        "moto_ec2_spot",
     ),
     "iam": ("moto_iam",),
     "efs": ("moto_efs",),
@@ -63,8 +64,11 @@ def reset() -> None:
     from moto.core.base_backend import BackendDict
     from moto.core.model_instances import reset_model_data
 
+    from infra.local import supply
+
     BackendDict.reset()
     reset_model_data()
+    supply.reset()
 
 
 def put(owner: Any, name: str, value: Any) -> None:

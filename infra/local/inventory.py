@@ -27,18 +27,19 @@ class Resource:
 
 def resources() -> list[Resource]:
     """Everything in the server but what AWS itself puts there, in stable order. LocalError when it does not run."""
-    found: Any = _ask("GET", "/inventory")["resources"]
+    found: Any = ask("GET", "/inventory")["resources"]
     return [Resource(**entry) for entry in found]
 
 
 def reset() -> None:
     """Empty the server: every resource, in every region. LocalError when it does not run."""
-    _ask("POST", "/reset")
+    ask("POST", "/reset")
 
 
-def _ask(method: str, path: str) -> dict[str, object]:
+def ask(method: str, path: str, body: object = None) -> dict[str, object]:
+    """One of our own requests to the running server. LocalError when it does not run, or refuses it."""
     running: Record | None = records.read(records.file())
-    answer = records.request(running, method, path, timeout=60) if running is not None else None
+    answer = records.request(running, method, path, timeout=60, body=body) if running is not None else None
     if answer is None:
         raise LocalError(
             "the embedded AWS is not running", where=str(records.file()), fix="start it with: infra local up"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from infra.local import supply
 from infra.local.extensions import put, wrap
 
 Request = dict[str, Any]
@@ -32,7 +33,10 @@ def _named(profile: dict[str, str] | None) -> dict[str, str]:
 
 
 def launch(backend: Any, request: Request, count: int) -> Any:
-    """Launch ``count`` instances as RunInstances would (``request`` has the API's names); returns the reservation."""
+    """Launch ``count`` instances as RunInstances would (``request`` has the API's names); returns the reservation.
+
+    Whether there is capacity for them is the caller's to ask.
+    """
     merged, template = merge(backend, request)
     check(backend, merged)
     image = _image(backend, merged.get("ImageId"))
@@ -67,7 +71,29 @@ def launch(backend: Any, request: Request, count: int) -> Any:
     )
     for instance in reservation.instances:
         _finish(backend, instance, merged, template, interfaces)
+        supply.launched(instance)
     return reservation
+
+
+def affordable(backend: Any, merged: Request, least: int, most: int) -> int:
+    """How many of ``most`` there is capacity for. Raises EC2's error when it is less than ``least``."""
+    from moto.ec2.exceptions import EC2ClientError
+
+    if not supply.rules().limits:
+        return most
+    subnet = _interfaces(backend, merged)[0].get("SubnetId")
+    zone = backend.get_subnet(subnet).availability_zone if subnet else ""
+    zone = zone or (merged.get("Placement") or {}).get("AvailabilityZone") or f"{backend.region_name}a"
+    spot = (merged.get("InstanceMarketOptions") or {}).get("MarketType") == "spot"
+    lack = supply.lack(backend, merged.get("InstanceType") or "m1.small", zone, spot, more=least)
+    if lack is not None:
+        raise EC2ClientError(lack.code, lack.message)
+    count = least
+    while count < most and not supply.lack(
+        backend, merged.get("InstanceType") or "m1.small", zone, spot, more=count + 1
+    ):
+        count += 1
+    return count
 
 
 def merge(backend: Any, request: Request) -> tuple[dict[str, Any], Any]:
@@ -241,10 +267,12 @@ def run_instances() -> None:
         request["UserData"] = parse_user_data(request.get("UserData"))
         request["Monitoring"] = request.get("Monitoring") or None
         count = int(request.pop("MaxCount", None) or 1)
+        least = int(request.get("MinCount") or count)
         self._parse_tag_specification()  # refuses what AWS refuses
         merged, _ = merge(self.ec2_backend, request)
         check(self.ec2_backend, merged)
         self.error_on_dryrun()
+        count = affordable(self.ec2_backend, merged, min(least, count), count)
         return ActionResult(launch(self.ec2_backend, request, count))
 
     put(EC2Response, "run_instances", method)

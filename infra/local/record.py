@@ -66,14 +66,17 @@ def healthy(record: Record, timeout: float = 2.0) -> bool:
     return answer is not None and answer.get("token") == record.token
 
 
-def request(record: Record, method: str, path: str, timeout: float = 10.0) -> dict[str, object] | None:
+def request(
+    record: Record, method: str, path: str, timeout: float = 10.0, body: object = None
+) -> dict[str, object] | None:
     """One of our own requests; the JSON object it answers, or None when nothing (or something else) is there."""
     connection = http.client.HTTPConnection(HOST, record.port, timeout=timeout)
     try:
-        connection.request(method, PREFIX + path, headers={TOKEN_HEADER: record.token})
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, PREFIX + path, sent, {TOKEN_HEADER: record.token})
         response = connection.getresponse()
-        body = response.read()
-        data = json.loads(body) if response.status == 200 else None
+        answer = response.read()
+        data = json.loads(answer) if response.status == 200 else None
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
