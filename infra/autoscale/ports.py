@@ -63,7 +63,8 @@ class Fleet:
     """An Auto Scaling group as AWS has it. ``types`` in order of preference; ``zones`` are those of its subnets.
 
     ``resources`` are what its tags promise of a machine (``nvidia.com/gpu``); CPU and memory come from the type.
-    ``failures``: those of the last hour, the newest first.
+    ``failures``: those of the last hour, the newest first. ``pool_maximum`` is what all groups of the pool in this
+    region may have together, 0 when nothing says so.
     """
 
     id: FleetId
@@ -79,6 +80,7 @@ class Fleet:
     resources: Mapping[str, str] = field(default_factory=dict)
     machines: tuple[Machine, ...] = ()
     failures: tuple[Failure, ...] = ()
+    pool_maximum: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from infra.autoscale.snapshot import Market, Taint
 Item = Mapping[str, Any]
 FOUND_BY = "k8s.io/cluster-autoscaler/"
 TEMPLATE = "k8s.io/cluster-autoscaler/node-template/"
-POOL = "infra:pool"
+POOL, POOL_MAX = "infra:pool", "infra:pool-max"
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 # A group with a mixed-instances policy names EC2's code; one with a plain template has only the sentence.
@@ -65,6 +65,7 @@ def fleet(
         resources=resources,
         machines=tuple(sorted(machines, key=lambda machine: (machine.launched, machine.id))),
         failures=tuple(sorted(failures, key=lambda one: (-one.when, one.id))),
+        pool_maximum=int(most) if (most := tags.get(POOL_MAX, "")).isdigit() else 0,
     )
 
 
@@ -116,6 +117,7 @@ def machine(member: Item, instance: Item | None, interrupted: bool, first_seen: 
         state=_state(str(member["LifecycleState"]), str((found.get("State") or {}).get("Name", "")), interrupted),
         launched=launched.timestamp() if isinstance(launched, datetime) else first_seen,
         market="spot" if spot else "on-demand",
+        node=str(found.get("PrivateDnsName") or ""),
     )
 
 

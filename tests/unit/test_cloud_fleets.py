@@ -108,6 +108,7 @@ def test_what_is_no_failed_launch() -> None:
 def group(**more: Any) -> dict[str, Any]:
     tags = {
         "infra:pool": "gpu",
+        "infra:pool-max": "16",
         "k8s.io/cluster-autoscaler/lab": "owned",
         "k8s.io/cluster-autoscaler/node-template/label/team": "vision",
         "k8s.io/cluster-autoscaler/node-template/taint/nvidia.com/gpu": "present:NoSchedule",
@@ -154,11 +155,16 @@ def member(name: str, life: str = "InService") -> dict[str, Any]:
     ],
 )
 def test_the_state_of_a_machine(life: str, power: str | None, marked: bool, state: str) -> None:
-    instance = power and {"State": {"Name": power}, "LaunchTime": WHEN, "InstanceLifecycle": "spot"}
+    instance = power and {
+        "State": {"Name": power},
+        "LaunchTime": WHEN,
+        "InstanceLifecycle": "spot",
+        "PrivateDnsName": "ip-1",
+    }
     found = reading.machine(member("i-1", life), instance or None, marked, 7.0)
     assert found.state == state
     assert found.launched == (WHEN.timestamp() if power else 7.0)
-    assert found.market == ("spot" if power else "on-demand")
+    assert (found.market, found.node) == (("spot", "ip-1") if power else ("on-demand", ""))
 
 
 class FakeClient:
@@ -242,6 +248,7 @@ def test_a_group_becomes_a_fleet() -> None:
     plain, spot = looking(Watch(), us_west_2=client).look().fleets
     assert plain.id == "us-west-2/lab-gpu" and (plain.id.region, plain.id.name) == ("us-west-2", "lab-gpu")
     assert (plain.pool, plain.types, plain.market) == ("gpu", ("p3.2xlarge",), "on-demand")
+    assert (plain.minimum, plain.maximum, plain.desired, plain.pool_maximum) == (0, 4, 1, 16)
     assert plain.zones == ("us-west-2a", "us-west-2b")
     assert plain.labels == {"team": "vision"} and plain.resources == {"nvidia.com/gpu": "8"}
     assert plain.taints == (Taint("empty", "", "NoExecute"), Taint("nvidia.com/gpu", "present", "NoSchedule"))
