@@ -10,7 +10,7 @@ from infra.cloud.aws import Session, translated
 from infra.cloud.project.images import ARCHITECTURES, CANONICAL, RELEASES, architecture
 from infra.errors import CloudError
 from infra.image.parent import Base
-from infra.spec.models import Cluster
+from infra.spec.models import CONTROL_PLANE, Cluster
 
 SLACK = 30  # GB beside what the base image has: a driver, two CUDA toolkits and their build need about 25
 WHO_AM_I = "https://checkip.amazonaws.com"
@@ -32,6 +32,8 @@ class Place:
 def types_of(cluster: Cluster, profile: str) -> list[str]:
     """The instance types that machines of the profile may have."""
     pools = [kind for pool in cluster.pools.values() if pool.profile == profile for kind in pool.instance_types]
+    if profile == CONTROL_PLANE and cluster.kubernetes:
+        pools.append(cluster.kubernetes.control_plane.instance_type)
     return pools + [host.instance_type for host in cluster.hosts.values() if host.profile == profile]
 
 
@@ -39,6 +41,7 @@ def regions_of(cluster: Cluster, profile: str) -> list[str]:
     """Where the profile's machines are, in the cluster's order of regions."""
     wanted = {name for pool in cluster.pools.values() if pool.profile == profile for name in cluster.pool_regions(pool)}
     wanted |= {name for host in cluster.hosts.values() if host.profile == profile for name in cluster.host_region(host)}
+    wanted |= {cluster.aws.home} if profile == CONTROL_PLANE and cluster.kubernetes and cluster.aws else set()
     ordered = list(cluster.aws.regions) if cluster.aws else []
     return [name for name in ordered if name in wanted] or ordered[:1]
 

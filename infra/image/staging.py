@@ -20,7 +20,7 @@ from infra.image.choose import Choice, choose
 from infra.image.ledger import Image, Pointers
 from infra.plan.model import ImageStep
 from infra.policy.model import Policy
-from infra.spec.models import LOCAL
+from infra.spec.models import CONTROL_PLANE, LOCAL
 
 Wanted = Mapping[tuple[str, str], str]
 """(region, profile) -> the architecture of its machines."""
@@ -66,6 +66,8 @@ def wanted(site: Site, regions: Sequence[str], only: Sequence[str] = ()) -> dict
         pools, hosts = machines.region_pools(cluster, region), machines.region_hosts(cluster, region)
         parts = [(f"pools.{name}", pool.profile, pool.instance_types[0]) for name, pool in pools.items()]
         parts += [(f"hosts.{name}", host.profile, host.instance_type) for name, host in hosts.items()]
+        if cluster.kubernetes and machines.has_control_plane(cluster, region):
+            parts.append((CONTROL_PLANE, CONTROL_PLANE, cluster.kubernetes.control_plane.instance_type))
         for part, name, kind in parts:
             profile = cluster.profiles.get(name)
             if profile and profile.run_list and not profile.image and (not only or part in only):

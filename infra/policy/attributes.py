@@ -8,7 +8,7 @@ from typing import Any
 from infra.errors import PolicyError
 from infra.policy import hardware
 from infra.spec import ledger
-from infra.spec.models import Cluster, Docker, Profile, Storage
+from infra.spec.models import CONTROL_PLANE, Cluster, Docker, Profile, Storage
 
 Where = Callable[..., str]
 
@@ -110,6 +110,8 @@ def _infra(cluster: Cluster, name: str, profile: Profile) -> dict[str, Any]:
         found["cuda"] = {"versions": [profile.nvidia.cuda]}
     if cluster.kubernetes is not None:
         found["kubernetes"] = {"version": cluster.kubernetes.version}
+        if name == CONTROL_PLANE:
+            found["kubernetes"] |= cluster.kubernetes.model_dump(include={"pod_cidr", "service_cidr"})
     if pull := _pull(cluster):
         found["pull"] = pull
     return found

@@ -118,7 +118,7 @@ def test_a_template_is_never_followed_blindly() -> None:
 
 def test_nothing_is_open_to_the_world(parsed: dict[str, provider_schema.Module]) -> None:
     everywhere = [name for name, module in parsed.items() if "0.0.0.0/0" in module.text]
-    assert sorted(everywhere) == ["network", "security"]  # two routes out; what machines may reach
+    assert sorted(everywhere) == ["control_plane", "network", "security"]  # two routes out; what machines may reach
 
 
 @pytest.mark.parametrize("address", ["module.a.aws_vpc.this", 'module.a.aws_subnet.private["us-west-2a"]'])

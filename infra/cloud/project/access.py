@@ -43,9 +43,24 @@ def cloud_config(cluster: Cluster, region: str) -> dict[str, Any]:
         for name, user in sorted(cluster.access.users.items())
     ]
     found: dict[str, Any] = {"users": ["default", *users]}
-    systems = [name for name, item in region_storage(cluster, region).items() if item.efs]
-    if systems:
-        ids = ", ".join(f'"{name}" = module.storage_{identifier(name)}.id' for name in systems)
-        content = Ref(f'jsonencode({{"region" = "{region}", "efs" = {{{ids}}}}})')
+    if place(cluster, region):
+        content = Ref("jsonencode(local.place)")
         found["write_files"] = [{"path": PLACE, "permissions": "0644", "content": content}]
     return found
+
+
+def place(cluster: Cluster, region: str) -> dict[str, Any]:
+    """What a machine is told of where it woke up; {} when there is nothing to tell.
+
+    With Kubernetes: its cluster, and in which region's SSM it finds what it joins. ``endpoint`` is another AWS than
+    Amazon's.
+    """
+    found: dict[str, Any] = {}
+    systems = [name for name, item in region_storage(cluster, region).items() if item.efs]
+    if systems:
+        found["efs"] = {name: Ref(f"module.storage_{identifier(name)}.id") for name in systems}
+    if cluster.kubernetes and cluster.aws:
+        found |= {"cluster": cluster.cluster, "home": cluster.aws.home}
+        if cluster.aws.endpoint and not cluster.local:
+            found["endpoint"] = cluster.aws.endpoint
+    return {"region": region, **found} if found else {}

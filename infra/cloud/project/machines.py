@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from infra.cloud.project.access import key_name
+from infra.cloud.project.access import PLACE, key_name
 from infra.cloud.project.images import image, look_ups
 from infra.cloud.project.provider import ProviderLine
-from infra.cloud.project.terms import Ref, identifier
+from infra.cloud.project.terms import Ref, expression, identifier
 from infra.spec import catalog
-from infra.spec.models import Cluster, Host, Pool, Profile
+from infra.spec.addresses import plan_addresses
+from infra.spec.models import CONTROL_PLANE, Cluster, Host, Pool, Profile
 
 
 def region_pools(cluster: Cluster, region: str) -> dict[str, Pool]:
@@ -50,10 +51,34 @@ def _pool(cluster: Cluster, name: str, pool: Pool, line: ProviderLine) -> dict[s
         "subnets": Ref(f"module.network.{pool.subnets}_subnets"),
         "public": pool.subnets == "public",
         "interfaces": Ref(f'local.interfaces["{efa.name}"]') if efa else [{}],
+        **_told(cluster, pool),
         "labels": pool.labels,
         "taints": {taint.key: f"{taint.value}:{taint.effect}" for taint in pool.taints},
         "resources": resources(pool, efa),
     }
+
+
+def _told(cluster: Cluster, pool: Pool) -> dict[str, Any]:
+    """cloud-init's orders for a machine that joins a Kubernetes cluster by itself: its place says as what."""
+    if cluster.kubernetes is None:
+        return {}
+    taints = [taint.model_dump() for taint in pool.taints]
+    place = expression({"role": "node", "labels": pool.labels, "taints": taints})
+    file = f'{{path = "{PLACE}", permissions = "0644", content = jsonencode(merge(local.place, {place}))}}'
+    return {"cloud_config": Ref(f"merge(local.cloud_config, {{write_files = [{file}]}})")}
+
+
+def far_networks(cluster: Cluster, region: str) -> list[str]:
+    """Networks outside a region's VPC that have machines of the same Kubernetes cluster: those of metal that the file
+    knows, and the VPCs of the other regions that are made by us. A way there is the lab's own matter."""
+    if cluster.kubernetes is None or not (region_pools(cluster, region) or has_control_plane(cluster, region)):
+        return []
+    found = {metal.cidr for metal in cluster.metal.values() if metal.cidr}
+    for other, addresses in plan_addresses(cluster).items():
+        used = region_pools(cluster, other) or has_control_plane(cluster, other)
+        if other != region and other not in cluster.network.existing and used:
+            found.add(addresses.vpc)
+    return sorted(found)
 
 
 def region_hosts(cluster: Cluster, region: str) -> dict[str, Host]:
@@ -95,14 +120,18 @@ def control_plane_call(cluster: Cluster, region: str) -> dict[str, Any]:
         "cluster": cluster.cluster,
         "address": "module.control_plane",
         "machines": plane.count,
-        "image_id": image(Profile(), plane.instance_type),
+        "image_id": image(cluster.profiles[CONTROL_PLANE], plane.instance_type),
         "instance_type": plane.instance_type,
         "disk": plane.disk,
         "vpc_id": Ref("module.network.vpc_id"),
         "cidr": Ref("module.network.cidr"),
         "subnets": Ref("module.network.private_subnets"),
-        "api_from": cluster.access.ssh_from,
+        "api_from": sorted({*cluster.access.ssh_from, *far_networks(cluster, region)}),
+        "overlay_from": far_networks(cluster, region),
+        "nodes": Ref("module.security.nodes"),
         **_access(cluster, "control-plane"),
+        "security_groups": [],
+        "place": Ref(f"merge(local.place, {expression({'role': CONTROL_PLANE})})"),
     }
     return {"control_plane": call}
 
@@ -113,7 +142,7 @@ def image_data(cluster: Cluster, region: str) -> dict[str, Any]:
     wanted = [(profile_of(cluster, pool), pool.instance_types[0]) for pool in pools]
     wanted += [(profile_of(cluster, host), host.instance_type) for host in hosts]
     if cluster.kubernetes and has_control_plane(cluster, region):
-        wanted.append((Profile(), cluster.kubernetes.control_plane.instance_type))
+        wanted.append((cluster.profiles[CONTROL_PLANE], cluster.kubernetes.control_plane.instance_type))
     return look_ups(wanted)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.cloud.project import machines, storage
-from infra.cloud.project.access import cloud_config, key_pairs
+from infra.cloud.project.access import cloud_config, key_pairs, place
 from infra.cloud.project.provider import ProviderLine
 from infra.cloud.project.settings import provider_block, terraform_block
 from infra.cloud.project.terms import Ref, identifier, terms
@@ -25,10 +25,14 @@ def build(cluster: Cluster, region: str, line: ProviderLine) -> dict[str, Any]:
         "terraform": terraform_block(cluster, region, line),
         "provider": {"aws": provider_block(cluster, region, line)},
         "data": {"aws_ami": images} if images else {},
-        "locals": {"cloud_config": cloud_config(cluster, region), **machines.shared_interfaces(cluster, region, line)},
+        "locals": {
+            "cloud_config": cloud_config(cluster, region),
+            **_place(cluster, region),
+            **machines.shared_interfaces(cluster, region, line),
+        },
         "module": {
             "network": _network(cluster, region),
-            "security": _security(cluster),
+            "security": _security(cluster, region),
             "identity": _identity(cluster, region),
             **machines.pool_calls(cluster, region, line),
             **machines.host_calls(cluster, region),
@@ -82,13 +86,22 @@ def _network(cluster: Cluster, region: str) -> dict[str, Any]:
     }
 
 
-def _security(cluster: Cluster) -> dict[str, Any]:
+def _place(cluster: Cluster, region: str) -> dict[str, Any]:
+    found = place(cluster, region)
+    return {"place": found} if found else {}
+
+
+def _security(cluster: Cluster, region: str) -> dict[str, Any]:
+    networks = machines.far_networks(cluster, region)
+    if machines.has_control_plane(cluster, region):
+        networks = [Ref("module.network.cidr"), *networks]
     return {
         "source": "./modules/security",
         "cluster": cluster.cluster,
         "address": "module.security",
         "vpc_id": Ref("module.network.vpc_id"),
         "ssh_from": cluster.access.ssh_from,
+        **({"overlay_from": networks} if networks else {}),
     }
 
 
@@ -98,6 +111,7 @@ def _identity(cluster: Cluster, region: str) -> dict[str, Any]:
         "cluster": cluster.cluster,
         "address": "module.identity",
         "region": region,
+        **({"home": cluster.aws.home} if cluster.kubernetes and cluster.aws else {}),
         "kinds": machines.kinds(cluster, region),
         "buckets": storage.bucket_names(cluster),
         "users": key_pairs(cluster),

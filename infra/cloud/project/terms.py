@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -23,6 +24,11 @@ def terms(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [terms(item) for item in value]
     return value
+
+
+def expression(value: Any) -> str:
+    """Data as an expression of HCL, which reads JSON."""
+    return json.dumps(terms(value), ensure_ascii=False)
 
 
 def identifier(name: str) -> str:

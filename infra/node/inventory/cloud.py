@@ -13,9 +13,10 @@ from infra.cloud.aws import Session, translated
 from infra.cloud.site import look_site
 from infra.errors import LocalError
 from infra.node.inventory.instance import CloudKind, Instance
-from infra.node.inventory.inventory import CONTROL_PLANE, Inventory, regions_asked
+from infra.node.inventory.inventory import Inventory, regions_asked
 from infra.node.model import Node
 from infra.spec.load import Loaded
+from infra.spec.models import CONTROL_PLANE
 
 T = TypeVar("T")
 Item = Mapping[str, Any]

@@ -14,10 +14,9 @@ from infra.node.inventory.pattern import Pattern
 from infra.node.model import Node
 from infra.spec import catalog
 from infra.spec.load import Loaded
-from infra.spec.models import Cluster, Metal, MetalHost
+from infra.spec.models import CONTROL_PLANE, Cluster, Metal, MetalHost
 
 CLOUD_USER = "ubuntu"  # of Canonical's images, and of ours, which are baked on them
-CONTROL_PLANE = "control-plane"
 
 
 class Inventory:
@@ -186,11 +185,14 @@ class Inventory:
             where = self.loaded.where("kubernetes", "control_plane") if self.cluster.kubernetes else ""
         else:
             where = self.loaded.where(section, item.group) if wanted is not None else ""
+        profile = wanted.profile if wanted is not None else item.profile
+        if item.kind == CONTROL_PLANE and CONTROL_PLANE in self.cluster.profiles:
+            profile = CONTROL_PLANE
         return Node(
             name=name,
             kind=item.kind,
             group=item.group,
-            profile=wanted.profile if wanted is not None else item.profile,
+            profile=profile,
             user=CLOUD_USER,
             address=item.address,
             jump="" if item.public else doors.get(item.region, ""),

@@ -14,7 +14,7 @@ from infra.spec.addresses import RegionAddresses, plan_addresses
 from infra.spec.catalog import Catalog, InstanceType
 from infra.spec.facts import Facts
 from infra.spec.load import Loaded
-from infra.spec.models import Cluster, Profile
+from infra.spec.models import CONTROL_PLANE, Cluster, Profile
 
 Loc = tuple[str | int, ...]
 
@@ -97,7 +97,7 @@ def _groups(cluster: Cluster) -> Iterator[Group]:
     if cluster.kubernetes and cluster.aws:
         plane = cluster.kubernetes.control_plane
         loc = ("kubernetes", "control_plane")
-        yield Group(loc, None, (plane.instance_type,), (cluster.aws.home,), plane.count, False)
+        yield Group(loc, CONTROL_PLANE, (plane.instance_type,), (cluster.aws.home,), plane.count, False)
 
 
 class Rule(ABC):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from infra.errors import Problem
 from infra.spec.explain import close, did_you_mean
+from infra.spec.models import CONTROL_PLANE
 from infra.spec.rules.base import Context, Loc, Rule
 
 
@@ -40,6 +41,7 @@ class ProfileUsed(Rule):
     def check(self, ctx: Context) -> Iterator[Problem]:
         cluster = ctx.cluster
         used = {item.profile for part in (cluster.pools, cluster.hosts, cluster.metal) for item in part.values()}
+        used |= {CONTROL_PLANE} if cluster.kubernetes and cluster.aws else set()
         for name in cluster.profiles:
             if name not in used:
                 where: Loc = ("profiles", name)

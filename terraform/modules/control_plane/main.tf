@@ -8,6 +8,13 @@ locals {
   }
 
   machine_tags = merge(local.tags, { "infra:control-plane" = "true" })
+
+  # What the machines cannot find out by themselves: the name of the API.
+  place = jsonencode(merge(var.place, { "api" = "${aws_lb.api.dns_name}:6443" }))
+
+  cloud_config = merge(var.cloud_config, {
+    "write_files" = [{ "path" = "/etc/infra/place.json", "permissions" = "0644", "content" = local.place }]
+  })
 }
 
 module "group" {
@@ -19,12 +26,20 @@ module "group" {
   description = "Kubernetes API of the cluster ${var.cluster}"
   vpc_id      = var.vpc_id
 
-  ingress = {
-    for cidr in concat([var.cidr], var.api_from) : "api-${cidr}" => {
-      description = "Kubernetes API from ${cidr}"
-      port        = 6443
-      cidr        = cidr
-    }
+  # No machine of a pool is in this group, so etcd (2379, 2380) is open to the control plane alone.
+  ingress = merge(
+    { "self" = { description = "Everything among the machines of the control plane" } },
+    { for cidr in concat([var.cidr], var.api_from) : "api-${cidr}" => { description = "Kubernetes API from ${cidr}", port = 6443, cidr = cidr } },
+    { for cidr in var.overlay_from : "overlay-${cidr}" => { description = "Network of the pods, from ${cidr}", port = 8472, protocol = "udp", cidr = cidr } },
+    {
+      "kubelet" = { description = "kubelet, from the machines of the cluster", port = 10250, group = var.nodes }
+      "overlay" = { description = "Network of the pods", port = 8472, protocol = "udp", group = var.nodes }
+      "ssh"     = { description = "SSH from the machines of the cluster", port = 22, group = var.nodes }
+    },
+  )
+
+  egress = {
+    "all" = { description = "Machines, packages, images and the AWS API", cidr = "0.0.0.0/0" }
   }
 }
 
@@ -37,7 +52,7 @@ resource "aws_instance" "this" {
   vpc_security_group_ids = concat(var.security_groups, [module.group.id])
   iam_instance_profile   = var.instance_profile
   key_name               = var.key_name
-  user_data              = "#cloud-config\n${yamlencode(var.cloud_config)}"
+  user_data              = "#cloud-config\n${yamlencode(local.cloud_config)}"
   ebs_optimized          = true
   monitoring             = true
 

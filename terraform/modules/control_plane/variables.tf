@@ -55,6 +55,22 @@ variable "api_from" {
   default     = []
 }
 
+variable "overlay_from" {
+  description = "Networks outside the VPC whose machines are in the same Kubernetes cluster"
+  type        = list(string)
+  default     = []
+}
+
+variable "nodes" {
+  description = "Id of the security group of the machines that are no control plane"
+  type        = string
+}
+
+variable "place" {
+  description = "What the machines are told of where they are"
+  type        = any
+}
+
 variable "security_groups" {
   description = "Ids of security groups, beside the one for the API"
   type        = list(string)

@@ -17,7 +17,7 @@ resource "aws_security_group" "this" {
     description      = rule.description
     from_port        = coalesce(rule.port, 0)
     to_port          = coalesce(rule.port, 0)
-    protocol         = rule.port == null ? "-1" : "tcp"
+    protocol         = rule.port == null ? "-1" : rule.protocol
     cidr_blocks      = rule.cidr == null ? [] : [rule.cidr]
     security_groups  = rule.group == null ? [] : [rule.group]
     self             = rule.cidr == null && rule.group == null
@@ -29,7 +29,7 @@ resource "aws_security_group" "this" {
     description      = rule.description
     from_port        = coalesce(rule.port, 0)
     to_port          = coalesce(rule.port, 0)
-    protocol         = rule.port == null ? "-1" : "tcp"
+    protocol         = rule.port == null ? "-1" : rule.protocol
     cidr_blocks      = rule.cidr == null ? [] : [rule.cidr]
     security_groups  = rule.group == null ? [] : [rule.group]
     self             = rule.cidr == null && rule.group == null
@@ -50,7 +50,7 @@ resource "aws_vpc_security_group_ingress_rule" "this" {
 
   security_group_id            = aws_security_group.this.id
   description                  = each.value.description
-  ip_protocol                  = each.value.port == null ? "-1" : "tcp"
+  ip_protocol                  = each.value.port == null ? "-1" : each.value.protocol
   from_port                    = each.value.port
   to_port                      = each.value.port
   cidr_ipv4                    = each.value.cidr
@@ -67,7 +67,7 @@ resource "aws_vpc_security_group_egress_rule" "this" {
 
   security_group_id            = aws_security_group.this.id
   description                  = each.value.description
-  ip_protocol                  = each.value.port == null ? "-1" : "tcp"
+  ip_protocol                  = each.value.port == null ? "-1" : each.value.protocol
   from_port                    = each.value.port
   to_port                      = each.value.port
   cidr_ipv4                    = each.value.cidr

@@ -24,10 +24,11 @@ variable "vpc_id" {
 }
 
 variable "ingress" {
-  description = "Who may come in, by name of the rule: a TCP port (none: everything), from a network or a group (none: from the group itself)"
+  description = "Who may come in, by name of the rule: a port of TCP or of the protocol named (none: everything), from a network or a group (none: from the group itself)"
   type = map(object({
     description = string
     port        = optional(number)
+    protocol    = optional(string, "tcp")
     cidr        = optional(string)
     group       = optional(string)
   }))
@@ -39,6 +40,7 @@ variable "egress" {
   type = map(object({
     description = string
     port        = optional(number)
+    protocol    = optional(string, "tcp")
     cidr        = optional(string)
     group       = optional(string)
   }))

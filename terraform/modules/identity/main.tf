@@ -13,7 +13,7 @@ locals {
   account   = data.aws_caller_identity.current.account_id
   place     = "${var.region}:${local.account}"
 
-  parameters = "arn:${local.partition}:ssm:${local.place}:parameter/infra/${var.cluster}"
+  parameters = "arn:${local.partition}:ssm:${coalesce(var.home, var.region)}:${local.account}:parameter/infra/${var.cluster}"
 }
 
 data "aws_iam_policy_document" "assume" {

@@ -19,6 +19,18 @@ data "aws_iam_policy_document" "kind" {
     }
   }
 
+  # People work on hosts, and a host is no node: what makes a machine one is not for it.
+  dynamic "statement" {
+    for_each = each.key == "host" ? [1] : []
+
+    content {
+      sid       = "NotTheTokenForNodes"
+      effect    = "Deny"
+      actions   = ["ssm:GetParameter*"]
+      resources = ["${local.parameters}/join"]
+    }
+  }
+
   dynamic "statement" {
     for_each = each.key == "control-plane" ? [1] : []
 
@@ -103,6 +115,7 @@ data "aws_iam_policy_document" "kind" {
         "ec2:DescribeInstances",
         "ec2:DescribeInstanceTypes",
         "ec2:DescribeLaunchTemplateVersions",
+        "ec2:DescribeSubnets",
       ]
       resources = ["*"]
     }
@@ -114,12 +127,12 @@ data "aws_iam_policy_document" "kind" {
     content {
       sid       = "ScaleOwnGroups"
       actions   = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
-      resources = ["arn:${local.partition}:autoscaling:${local.place}:autoScalingGroup:*:autoScalingGroupName/*"]
+      resources = ["arn:${local.partition}:autoscaling:*:${local.account}:autoScalingGroup:*:autoScalingGroupName/*"]
 
       condition {
         test     = "StringEquals"
-        variable = "autoscaling:ResourceTag/infra:cluster"
-        values   = [var.cluster]
+        variable = "autoscaling:ResourceTag/k8s.io/cluster-autoscaler/${var.cluster}"
+        values   = ["owned"]
       }
     }
   }

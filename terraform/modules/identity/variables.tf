@@ -13,6 +13,12 @@ variable "region" {
   type        = string
 }
 
+variable "home" {
+  description = "Region whose SSM has the parameters of the cluster; left out: this one"
+  type        = string
+  default     = null
+}
+
 variable "kinds" {
   description = "Kinds of machine that get a role: node (of a pool), host, control-plane"
   type        = set(string)

@@ -10,7 +10,7 @@ locals {
     "k8s.io/cluster-autoscaler/${var.cluster}" = "owned"
   } : {}
 
-  # An autoscaler chooses type and zone, so each pair is a group of its own; they share the pool's maximum. Otherwise AWS
+  # An autoscaler chooses type and zone, so each pair is a group of its own. It keeps them at the pool's maximum together. Otherwise AWS
   # chooses within one group.
   pairs = [for pair in setproduct(var.instance_types, local.used) : { type = pair[0], zone = pair[1] }]
   groups = var.autoscaled ? {
@@ -20,10 +20,10 @@ locals {
       subnets = [var.subnets[pair.zone]]
       min     = place == 0 ? var.size.min : 0
       base    = place == 0 ? var.capacity.on_demand_base : 0
-      tags = merge(
-        { for key, value in lookup(var.resources, pair.type, {}) : "k8s.io/cluster-autoscaler/node-template/resources/${key}" => value },
-        { "infra:pool-max" = tostring(var.size.max) },
-      )
+      tags = {
+        for key, value in lookup(var.resources, pair.type, {}) :
+        "k8s.io/cluster-autoscaler/node-template/resources/${key}" => value
+      }
     }
     } : {
     all = {

@@ -11,6 +11,8 @@ module "nodes" {
   ingress = merge(
     { "self" = { description = "Everything among the machines of the cluster" } },
     { for cidr in var.ssh_from : "ssh-${cidr}" => { description = "SSH from ${cidr}", port = 22, cidr = cidr } },
+    { for cidr in var.overlay_from : "kubelet-${cidr}" => { description = "kubelet, from ${cidr}", port = 10250, cidr = cidr } },
+    { for cidr in var.overlay_from : "overlay-${cidr}" => { description = "Network of the pods, from ${cidr}", port = 8472, protocol = "udp", cidr = cidr } },
   )
 
   egress = {

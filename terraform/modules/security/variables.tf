@@ -18,3 +18,9 @@ variable "ssh_from" {
   type        = list(string)
   default     = []
 }
+
+variable "overlay_from" {
+  description = "Networks whose machines are in the same Kubernetes cluster and not in this group: the control plane's, metal's, other regions'"
+  type        = list(string)
+  default     = []
+}
