@@ -90,7 +90,9 @@ class Offers:
                 offers.append(replace(self._offer(fleet, place, count), closed=ONLY_IN_FLIGHT))
         limit = berth.desired if berth.blind else fleet.maximum
         floor = berth.desired if berth.blind else fleet.minimum
-        return Group(fleet.id, tuple(offers), floor, limit, berth.desired, dict(fleet.labels), fleet.taints)
+        pool = f"{fleet.id.region}/{fleet.pool}" if fleet.pool else ""
+        labels = dict(fleet.labels)
+        return Group(fleet.id, tuple(offers), floor, limit, berth.desired, labels, fleet.taints, pool)
 
     def _offer(self, fleet: Fleet, place: Place, flying: int) -> Offer:
         worth = self.price(place.region, place.type, fleet.market)

@@ -6,14 +6,13 @@ Everything else is read off the world in each loop: desired capacities, machines
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from infra.autoscale.ports import Fleet, FleetId, Machine
 from infra.autoscale.snapshot import Place, Taint
 
 VERSION = 1
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -66,8 +65,13 @@ class State:
     told: dict[str, float] = field(default_factory=dict)
 
     def dumps(self) -> str:
-        raw = {"version": VERSION, **asdict(self)}
-        return json.dumps(raw, sort_keys=True, separators=(",", ":"))
+        raw = {"version": VERSION, **_fields(self)}
+        return json.dumps(raw, sort_keys=True, separators=(",", ":"), default=_fields)
+
+
+def _fields(one: Any) -> dict[str, Any]:
+    """A dataclass as JSON has it; quicker than ``asdict``, which copies all that is within."""
+    return {part.name: getattr(one, part.name) for part in fields(one)}
 
 
 def key_of(place: Place) -> str:
