@@ -2,8 +2,9 @@
 
 One thread, woken by every change. It binds pods where they fit, first node first, says ``Unschedulable`` where none
 fits, runs them for as long as the annotation ``test/seconds`` says (for ever without it; ``test/exit`` is the exit
-code), and keeps the pods of Deployments, ReplicaSets, Jobs and DaemonSets at their number. A gang is bound when all
-of it fits. A machine joins with ``join`` and is lost with ``leave``.
+code; nothing goes on where the node's Ready is Unknown), and keeps the pods of Deployments, ReplicaSets, Jobs and
+DaemonSets at their number. A gang is bound when all of it fits. A machine joins with ``join`` and is lost with
+``leave``; ``machines`` does both for those of the embedded AWS.
 """
 
 from __future__ import annotations
@@ -177,9 +178,11 @@ class Worker:
             # A moment's patience: a node may be named before it is there.
             if self._after(pod, "lost", 0.2):
                 self.store.delete(PODS, *key)
-        elif meta.get("deletionTimestamp"):
+        elif meta.get("deletionTimestamp") and not _silent(nodes[place]):
             if self._after(pod, "ending", min(self.stop_after, meta.get("deletionGracePeriodSeconds", 0))):
                 self.store.delete(PODS, *key)
+        elif _silent(nodes[place]):
+            return
         elif phase == "Pending" and self._after(pod, "bound", self.start_after):
             self._set_phase(key, "Running", True)
         elif phase == "Running":
@@ -299,3 +302,9 @@ class Worker:
 
         with contextlib.suppress(errors.ApiError):
             self.store.change(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], changed)
+
+
+def _silent(node: Object) -> bool:
+    """Whether nobody is there who would begin, end or stop a pod."""
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return any(item["type"] == "Ready" and item["status"] == "Unknown" for item in conditions)

@@ -1,0 +1,160 @@
+"""A small world for the autoscaler: an embedded AWS with the groups of a cluster.yaml, an API server, and machines that
+join. The groups are those that ``terraform/modules/pool`` makes (see group.tf), made here by boto3, which is faster."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from infra.autoscale.controller.loop import Controller
+from infra.autoscale.controller.settings import Settings
+from infra.cloud import aws as driver
+from infra.cloud.fleets import PATIENCE, Fleets
+from infra.cloud.project.machines import resources
+from infra.kube.api import connect
+from infra.local import capacity, control
+from infra.local.endpoint import session_arguments
+from infra.orchestration.offers import price
+from infra.spec.load import load
+from infra.spec.models import Cluster, Pool
+from tests.e2e.kubectl import Kubectl
+from tests.kube import KubeServer
+from tests.kube.machines import Machines
+from tests.kube.worker import Worker
+
+TAG = "k8s.io/cluster-autoscaler/"
+CANONICAL = "099720109477"
+
+
+class Time:
+    """The real clock; ``ahead`` moves it."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        import time
+
+        return time.time() + self.ahead
+
+    def wait(self, seconds: float) -> bool:
+        return True
+
+
+@dataclass
+class World:
+    """Everything of one test. ``zones``: so many of each region are used."""
+
+    cluster: Cluster
+    url: str
+    kube: KubeServer
+    kubectl: Kubectl
+    machines: Machines
+    zones: int = 2
+
+    @property
+    def regions(self) -> list[str]:
+        assert self.cluster.aws is not None
+        return list(self.cluster.aws.regions)
+
+    @functools.cached_property
+    def fleets(self) -> Fleets:
+        assert self.cluster.aws is not None
+        return Fleets(driver.session(self.cluster.aws, self.url, PATIENCE), self.cluster.cluster, self.regions)
+
+    def controller(self, clock: Time, **settings: Any) -> Controller:
+        api = connect(self.kubectl.config)
+        return Controller(api, self.fleets, price, clock, Settings(identity="test", **settings))
+
+    def limits(self, *given: dict[str, Any], **more: float) -> None:
+        capacity.write(capacity.parse({"limits": list(given), **more}, "the test"))
+
+    def launched(self) -> list[tuple[str, str]]:
+        """(type, zone) of every machine there ever was, those that are gone included."""
+        found = []
+        for region in self.regions:
+            for reservation in self.machines.client("ec2", region).describe_instances()["Reservations"]:
+                found += [
+                    (one["InstanceType"], one["Placement"]["AvailabilityZone"]) for one in reservation["Instances"]
+                ]
+        return sorted(found)
+
+    def make_groups(self) -> None:
+        for region in self.regions:
+            ec2 = self.machines.client("ec2", region)
+            vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+            subnets = {}
+            for number, zone in enumerate(f"{region}{letter}" for letter in "abc"[: self.zones]):
+                cidr = f"10.0.{number}.0/24"
+                made = ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone=zone)
+                subnets[zone] = made["Subnet"]["SubnetId"]
+            images = ec2.describe_images(
+                Owners=[CANONICAL],
+                Filters=[{"Name": "name", "Values": ["ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-*"]}],
+            )["Images"]
+            for name, pool in self.cluster.pools.items():
+                if region in self.cluster.pool_regions(pool):
+                    self._make_pool(region, name, pool, subnets, images[0]["ImageId"])
+
+    def _make_pool(self, region: str, name: str, pool: Pool, subnets: dict[str, str], image: str) -> None:
+        full = f"{self.cluster.cluster}-{name}"
+        for kind in pool.instance_types:
+            data = {"ImageId": image, "InstanceType": kind}
+            template = self.machines.client("ec2", region).create_launch_template(
+                LaunchTemplateName=f"{full}.{kind}", LaunchTemplateData=data
+            )["LaunchTemplate"]["LaunchTemplateId"]
+            told = {
+                "infra:pool-max": str(pool.size.max),
+                f"{TAG}enabled": "true",
+                f"{TAG}{self.cluster.cluster}": "owned",
+                **{f"{TAG}node-template/label/{key}": value for key, value in pool.labels.items()},
+                **{f"{TAG}node-template/taint/{one.key}": f"{one.value}:{one.effect}" for one in pool.taints},
+                **{f"{TAG}node-template/resources/{key}": text for key, text in resources(pool, None)[kind].items()},
+            }
+            tags = [{"Key": key, "Value": value, "PropagateAtLaunch": False} for key, value in told.items()]
+            tags.append({"Key": "infra:pool", "Value": name, "PropagateAtLaunch": True})
+            for zone, subnet in subnets.items():
+                self.machines.client("autoscaling", region).create_auto_scaling_group(
+                    AutoScalingGroupName=f"{full}.{kind}.{zone}",
+                    MinSize=0,
+                    MaxSize=pool.size.max,
+                    VPCZoneIdentifier=subnet,
+                    NewInstancesProtectedFromScaleIn=True,
+                    LaunchTemplate={"LaunchTemplateId": template, "Version": "1"},
+                    Tags=tags,
+                )
+
+
+@contextlib.contextmanager
+def world(text: str, folder: Path, **machines: Any) -> Iterator[World]:
+    """The world of a cluster.yaml, on an embedded AWS of its own."""
+    cluster = load(folder / "cluster.yaml", text=text).cluster
+    assert cluster.aws is not None
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.setenv("INFRA_LOCAL_DIR", str(folder / "aws"))
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        url = control.up().url
+        stack.callback(control.down)
+
+        @functools.cache
+        def client(service: str, region: str) -> Any:
+            made: Any = boto3.client(service, **session_arguments(region, url))  # type: ignore[call-overload]
+            stack.callback(made.close)
+            return made
+
+        kube = stack.enter_context(KubeServer())
+        double = Machines(kube, client, cluster.cluster, cluster.aws.regions, **machines)
+        found = World(cluster, url, kube, Kubectl.of(kube, folder), double)
+        found.make_groups()
+        stack.enter_context(Worker(kube))
+        stack.enter_context(double)
+        yield found
