@@ -42,7 +42,7 @@ def _buy(world: World, shape: int, count: int, domain: Bools) -> int:
         choices = [
             (options[place].price / min(int(able[place]), rest), place)
             for place in np.flatnonzero(able).tolist()
-            if world.market.left[options[place].group]
+            if world.market.left[options[place].pool]
         ]
         if not choices:
             break

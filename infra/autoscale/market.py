@@ -25,10 +25,14 @@ def labels_of(group: Group, offer: Offer) -> Labels:
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """An offer ready to be packed: ``capacity`` is what is left for work when the daemons run."""
+    """An offer ready to be packed: ``capacity`` is what is left for work when the daemons run.
+
+    ``group`` is its place in the snapshot, ``pool`` its place in ``Market.left``.
+    """
 
     number: int
     group: int
+    pool: int
     offer: Offer
     kind: int
     capacity: Ints
@@ -39,11 +43,17 @@ class Option:
 
 
 class Market:
-    """The options of a snapshot. Groups' limits hold over all their offers."""
+    """The options of a snapshot. ``left`` is how many machines each pool may have still, over all its groups."""
 
     def __init__(self, snapshot: Snapshot, kinds: Kinds, room: Room, limits: dict[str, int]) -> None:
         self.groups = snapshot.groups
-        self.left = [max(0, group.maximum - group.desired) for group in snapshot.groups]
+        pools = [group.pool or f" {place}" for place, group in enumerate(snapshot.groups)]
+        numbers = {pool: number for number, pool in enumerate(dict.fromkeys(pools))}
+        self.pool = [numbers[pool] for pool in pools]
+        self.left = [0] * len(numbers)
+        for pool, number in numbers.items():
+            some = [group for group, its in zip(snapshot.groups, pools, strict=True) if its == pool]
+            self.left[number] = max(0, max(one.maximum for one in some) - sum(one.desired for one in some))
         self.options: list[Option] = []
         self.starved: list[tuple[Group, Offer]] = []
         self.closed: list[Offer] = []
@@ -57,15 +67,15 @@ class Market:
                     continue
                 kind = kinds.number(labels_of(group, offer), group.taints)
                 capacity = room.vector(fresh(snapshot.daemons, group, offer, limits))
-                self.options.append(Option(len(self.options), place, offer, kind, capacity))
+                self.options.append(Option(len(self.options), place, self.pool[place], offer, kind, capacity))
         self.bought: list[tuple[int, int]] = []
         """Option and row of each machine that the plan buys, in order."""
 
     def buy(self, option: Option, room: Room) -> int:
         """A machine more; its row. Nobody may call it when nothing is left of the group."""
-        if not self.left[option.group]:
+        if not self.left[option.pool]:
             raise ValueError(f"the group {self.groups[option.group].name} is at its maximum")
-        self.left[option.group] -= 1
+        self.left[option.pool] -= 1
         row = room.add(option.capacity, option.kind, RANK_BOUGHT)
         self.bought.append((option.number, row))
         return row
@@ -73,7 +83,7 @@ class Market:
     def back(self, mark: int) -> None:
         """Give back every machine bought since ``mark`` (a length of ``bought``)."""
         for number, _ in self.bought[mark:]:
-            self.left[self.options[number].group] += 1
+            self.left[self.options[number].pool] += 1
         del self.bought[mark:]
 
 

@@ -50,8 +50,9 @@ def waits(world: World, place: int) -> str:
     for option in world.market.options:
         why = _no(world, place, option.kind, option.capacity, request, "too small")
         group = world.market.groups[option.group]
-        if not why and not world.market.left[option.group]:
-            why = f"the group {group.name} is at its maximum of {group.maximum}"
+        if not why and not world.market.left[option.pool]:
+            which = f"pool {group.pool}" if group.pool else f"group {group.name}"
+            why = f"the {which} is at its maximum of {group.maximum}"
         offers[why or "it could be bought"] += 1
     for _, offer in world.market.starved:
         offers[f"{offer.place} has no capacity now"] += 1

@@ -157,7 +157,10 @@ ONLY_IN_FLIGHT = "it is only what the group has launched already"
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An Auto Scaling group. ``desired`` counts its nodes and what is in flight; labels and taints are its nodes'."""
+    """An Auto Scaling group. ``desired`` counts its nodes and what is in flight; labels and taints are its nodes'.
+
+    Groups of one ``pool`` ("" is a pool of its own) have ``maximum`` machines together, not each.
+    """
 
     name: str
     offers: tuple[Offer, ...]
@@ -166,6 +169,7 @@ class Group:
     desired: int = 0
     labels: Labels = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Task:
 
     @property
     def groups(self) -> list[int]:
-        return [option.group for option in self.options]
+        return [option.pool for option in self.options]
 
     def only(self, demand: Ints) -> Task:
         return replace(self, demand=demand)
@@ -106,14 +106,14 @@ def _worth(items: Items, most: Ints, demand: Ints, market: Market, left: Sequenc
     for place, option in enumerate(market.options):
         if most[:, place].any():
             alike.setdefault(option.capacity.tobytes() + most[:, place].tobytes(), []).append(place)
-    offers = Counter(option.group for option in market.options)
+    offers = Counter(option.pool for option in market.options)
     keep = []
     for places in alike.values():
         column = most[:, places[0]]
         needed = int(sum(-(-int(count) // int(fit)) for count, fit in zip(demand, column, strict=True) if fit))
         seen: set[int] = set()
         for place in sorted(places, key=lambda place: (market.options[place].price, place)):
-            group = market.options[place].group
+            group = market.options[place].pool
             if needed > 0 and group not in seen and left[group] > 0:
                 keep.append(place)
                 seen.add(group)

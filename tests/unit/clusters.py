@@ -110,9 +110,10 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
             for kind in kinds
         ]
         desired = sum(one.in_flight for one in offers)
-        groups.append(
-            group(f"p{place}", *offers, maximum=desired + draw(st.integers(0, 6)), gpu_taint=draw(st.booleans()))
-        )
+        one = group(f"p{place}", *offers, maximum=desired + draw(st.integers(0, 6)), gpu_taint=draw(st.booleans()))
+        groups.append(replace(one, pool=draw(st.sampled_from(["", "", "shared"]))))
+    shared = max((one.maximum for one in groups if one.pool), default=0)
+    groups = [replace(one, maximum=shared) if one.pool else one for one in groups]
     nodes = [
         node(f"n{place}", draw(st.sampled_from(sorted(SIZES))), draw(st.sampled_from(ZONES)))
         for place in range(draw(st.integers(0, 3)))
@@ -215,8 +216,12 @@ class Judge:
         for one in self.plan.purchases:
             assert one.place not in self.snapshot.starved
             more[one.group] += one.count
-        for one in self.snapshot.groups:
-            assert one.desired + more[one.name] <= one.maximum or not more[one.name]
-            assert self.plan.desired[one.name] <= max(one.maximum, one.desired)
+        for group in self.snapshot.groups:
+            its = [
+                other for other in self.snapshot.groups if other is group or (group.pool and other.pool == group.pool)
+            ]
+            total = sum(other.desired + more[other.name] for other in its)
+            assert total <= group.maximum or not more[group.name]
+            assert self.plan.desired[group.name] <= max(group.maximum, group.desired)
         told = [key for one in self.plan.waiting for key in one.pods] + list(self.plan.placements)
         assert sorted(told) == sorted(one.key for one in self.snapshot.pods if not one.node)

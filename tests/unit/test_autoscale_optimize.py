@@ -30,7 +30,14 @@ def tasks(draw: st.DrawFn, most_pods: int = 12) -> Task:
     demand = [draw(st.integers(1, most_pods)) for _ in asks]
     requests = np.array(asks, dtype=np.int64)
     options = tuple(
-        Option(place, place, Offer(Place("r", "z", str(place), "spot"), price, ()), 0, np.array(room, dtype=np.int64))
+        Option(
+            place,
+            place,
+            place,
+            Offer(Place("r", "z", str(place), "spot"), price, ()),
+            0,
+            np.array(room, dtype=np.int64),
+        )
         for place, (room, price) in enumerate(zip(capacities, prices, strict=True))
     )
     most = np.array([times(np.array(capacities, dtype=np.int64), request) for request in requests])

@@ -44,6 +44,7 @@ def test_equal_snapshots_give_equal_plans_in_whatever_order(snapshot: Snapshot, 
 def test_of_two_equal_offers_the_dearer_gets_nothing_while_the_cheaper_may_grow(
     snapshot: Snapshot, more: float
 ) -> None:
+    snapshot = replace(snapshot, groups=tuple(replace(one, pool="") for one in snapshot.groups))
     twins = tuple(
         replace(
             one,
@@ -109,6 +110,15 @@ def test_priorities_buy_first_when_there_is_not_enough() -> None:
     assert {key for key in found.placements if "zhigh" in key} == {"default/zhigh-0", "default/zhigh-1"}
     assert len(found.placements) == 3
     assert "at its maximum of 3" in found.explain("default/low-7")
+
+
+def test_groups_of_one_pool_share_its_maximum() -> None:
+    groups = tuple(
+        replace(group(f"p{zone}", offer("small", zone), maximum=5, desired=1), pool="us-west-2/p") for zone in ZONES
+    )
+    found = plan(Snapshot(pods("a", 9, 4000), groups=groups))
+    assert sum(one.count for one in found.purchases) == 3
+    assert "the pool us-west-2/p is at its maximum of 5" in found.explain("default/a-8")
 
 
 def test_a_gang_waits_whole_when_its_zone_is_too_small() -> None:
