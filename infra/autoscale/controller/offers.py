@@ -90,7 +90,7 @@ class Offers:
                 offers.append(replace(self._offer(fleet, place, count), closed=ONLY_IN_FLIGHT))
         limit = berth.desired if berth.blind else fleet.maximum
         floor = berth.desired if berth.blind else fleet.minimum
-        pool = f"{fleet.id.region}/{fleet.pool}" if fleet.pool else ""
+        pool = f"{fleet.id.region}/{fleet.pool}" if fleet.pool_maximum else ""
         labels = dict(fleet.labels)
         return Group(fleet.id, tuple(offers), floor, limit, berth.desired, labels, fleet.taints, pool)
 

@@ -10,8 +10,8 @@ locals {
     "k8s.io/cluster-autoscaler/${var.cluster}" = "owned"
   } : {}
 
-  # An autoscaler chooses type and zone, so each pair is a group of its own. It keeps them at the pool's maximum together. Otherwise AWS
-  # chooses within one group.
+  # An autoscaler chooses type and zone, so each pair is a group of its own, and it keeps them within the pool's maximum
+  # together. Otherwise AWS chooses within one group.
   pairs = [for pair in setproduct(var.instance_types, local.used) : { type = pair[0], zone = pair[1] }]
   groups = var.autoscaled ? {
     for place, pair in local.pairs : "${pair.type}.${pair.zone}" => {
