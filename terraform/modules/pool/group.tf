@@ -20,10 +20,13 @@ locals {
       subnets = [var.subnets[pair.zone]]
       min     = place == 0 ? var.size.min : 0
       base    = place == 0 ? var.capacity.on_demand_base : 0
-      tags = {
-        for key, value in lookup(var.resources, pair.type, {}) :
-        "k8s.io/cluster-autoscaler/node-template/resources/${key}" => value
-      }
+      tags = merge(
+        {
+          for key, value in lookup(var.resources, pair.type, {}) :
+          "k8s.io/cluster-autoscaler/node-template/resources/${key}" => value
+        },
+        { "infra:pool-max" = tostring(var.size.max) },
+      )
     }
     } : {
     all = {
