@@ -146,10 +146,15 @@ def _patience(berth: Berth, view: View, state: State, offers: Offers, hands: Han
 
 
 def _resume(view: View, state: State, hands: Hands) -> None:
-    """A machine that was launched after the failure ends it. What is over for long is forgotten."""
+    """Machines that were launched after the failure end it, when all came that were asked for: a launch that is filled
+    in part only will fail again. What is over for long is forgotten."""
     for key, one in list(state.backoffs.items()):
         # A group whose machines come and never join is as bad as one whose do not come.
-        some = [(b, m) for b, m in _alive(view) if place_of(key) is not None or m.id not in state.unready]
+        some = [
+            (b, m)
+            for b, m in _alive(view)
+            if not b.unfilled and (place_of(key) is not None or m.id not in state.unready)
+        ]
         if any(_in(key, berth, machine) and machine.launched > one.since for berth, machine in some):
             del state.backoffs[key]
             if one.until > view.now:
