@@ -32,9 +32,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "unlock": ("infra.cli.unlock", "Show and release a lock that a dead run left behind."),
     "image": ("infra.cli.image", "Images of profiles: bake, list, compare, promote, revoke, prune."),
     "node": ("infra.cli.node", "Machines that run: list, exec, bootstrap, converge, verify."),
+    "kube": ("infra.cli.kube", "The Kubernetes cluster: kubeconfig, nodes, manifests, upgrade."),
     "ssh": ("infra.cli.ssh", "Log in to a machine by its name."),
     "ssh-config": ("infra.cli.ssh_config", "Print an Include for ~/.ssh/config."),
     "inventory": ("infra.cli.inventory", "Print the machines for Ansible."),
+    "autoscale": ("infra.cli.autoscale", "Size the pools by the work in Kubernetes; explain, simulate."),
     "local": ("infra.cli.local", "The embedded AWS: up, status, down."),
 }
 

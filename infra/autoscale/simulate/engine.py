@@ -106,7 +106,7 @@ class _Run:
         self.moved = self.worked = 0.0
         self.queues: dict[object, dict[str, None]] = defaultdict(dict)
         self.fresh: set[object] = set()
-        self.freed, self.wanted = True, 0
+        self.wanted = 0
         self.track = Track(policy.name, settings.billing, len(scene.jobs))
 
     def run(self) -> Result:
@@ -128,8 +128,7 @@ class _Run:
             while self.events and self.events[0][0] == now:
                 _, what, _, name, generation = heapq.heappop(self.events)
                 look = self._event(what, name, generation) or look
-            if self.freed or self.fresh:
-                self._bind()
+            self._bind()
             if look:
                 self._look()
             self._note()
@@ -208,7 +207,6 @@ class _Run:
     def _ready(self, machine: _Machine) -> None:
         machine.ready, machine.node = True, replace(machine.node, joining=False, idle_since=self.now)
         self.floor.add(machine.node)
-        self.freed = True
         self.track.gpus += dict(machine.node.allocatable).get(GPU, 0)
 
     def _over(self, key: str) -> None:
@@ -216,7 +214,6 @@ class _Run:
         _, pod, name = self.running.pop(key)
         self.generation[key] += 1
         self.floor.take(pod, name)
-        self.freed = True
         self.track.gpus_used -= dict(pod.needs.requests).get(GPU, 0)
         self.track.running -= 1
         self.worked = self.now
@@ -229,8 +226,9 @@ class _Run:
     def _bind(self) -> None:
         """One pass of the scheduler, by priority and age. Of equal pods the first that finds no room speaks for all;
         as long as no room came free, only what is new needs a look."""
-        queues = self.queues if self.freed else {alike: self.queues[alike] for alike in self.fresh}
-        self.freed, self.fresh = False, set()
+        freed, fresh = self.floor.freed(), self.fresh
+        self.fresh = set()
+        queues = self.queues if len(freed) else {alike: self.queues[alike] for alike in fresh}
         heap = [(_turn(self.waiting[key]), alike) for alike, some in queues.items() if (key := next(iter(some), ""))]
         heapq.heapify(heap)
         while heap:
@@ -239,7 +237,8 @@ class _Run:
             if gang is not None and self.policy.gangs:
                 self._bind_gang(gang.name)
                 continue
-            name = self.floor.find(self.waiting[key].pod)
+            # What waited before found no room on the other machines, and they have no more now.
+            name = self.floor.find(self.waiting[key].pod, among=None if alike in fresh else freed)
             if not name:
                 continue
             self._start(self.waiting[key], name)

@@ -19,6 +19,7 @@ from infra.autoscale.room import Ints, Kinds
 from infra.autoscale.snapshot import REGION, ZONE, Needs, Node, Pod
 
 Scheduler = Literal["pack", "spread"]
+Bools = npt.NDArray[np.bool_]
 GONE = -1
 
 
@@ -38,6 +39,9 @@ class Floor:
         self.pods: dict[str, dict[str, Pod]] = defaultdict(dict)
         self._spare: list[int] = []
         self._vectors: dict[Needs, Ints] = {}
+        self._masks: dict[Needs, Bools] = {}
+        self._freed: set[int] = set()
+        self._all: Ints = np.arange(0)
 
     def vector(self, needs: Needs) -> Ints:
         found = self._vectors.get(needs)
@@ -55,15 +59,18 @@ class Floor:
             self.kind = np.concatenate([self.kind, np.zeros_like(self.kind)])
         if row == len(self.names):
             self.names.append(node.name)
+            self._all = np.arange(len(self.names))
         have = dict(node.allocatable)
         room = [1 if axis.startswith("hostport/") else have.get(axis, 0) for axis in self.axes]
         self.names[row], self.rows[node.name] = node.name, row
         self.free[row], self.size[row] = room, np.maximum(1, room)
         self.kind[row] = self.kinds.number(node.labels, node.taints)
+        self._freed.add(row)
 
     def remove(self, name: str) -> None:
         row = self.rows.pop(name)
         self.free[row] = GONE
+        self._freed.discard(row)
         self._spare.append(row)
         self.pods.pop(name, None)
 
@@ -73,26 +80,37 @@ class Floor:
 
     def take(self, pod: Pod, name: str) -> None:
         self.free[self.rows[name]] += self.vector(pod.needs)
+        self._freed.add(self.rows[name])
         del self.pods[name][pod.key]
 
-    def find(self, pod: Pod, domain: npt.NDArray[np.bool_] | None = None) -> str:
-        """The machine that the scheduler would choose, "" for none."""
-        rows = len(self.names)
-        if not rows:
+    def find(self, pod: Pod, domain: Bools | None = None, among: Ints | None = None) -> str:
+        """The machine that the scheduler would choose, "" for none; ``among`` are the rows that are looked at."""
+        rows = self._all if among is None else among
+        request = self.vector(pod.needs)
+        fits = (self.free[rows] >= request).all(axis=1)
+        if not fits.any():
             return ""
-        mask = self.kinds.mask(pod.needs)
-        if domain is not None:
-            mask = mask & domain
-        free, request = self.free[:rows], self.vector(pod.needs)
-        good = np.flatnonzero((free >= request).all(axis=1) & mask[self.kind[:rows]])
+        mask = self._mask(pod.needs)
+        good = rows[fits & (mask if domain is None else mask & domain)[self.kind[rows]]]
         if pod.needs.apart:
             good = np.array([row for row in good.tolist() if not self._beside(pod, row)], dtype=np.int64)
         if not len(good):
             return ""
         asked = np.flatnonzero(request)
-        left = ((free[good] - request)[:, asked] / self.size[good][:, asked]).sum(axis=1)
+        left = ((self.free[good] - request)[:, asked] / self.size[good][:, asked]).sum(axis=1)
         best = np.lexsort((good, left if self.scheduler == "pack" else -left))[0]
         return self.names[int(good[best])]
+
+    def freed(self) -> Ints:
+        """The rows with more room than at the last call."""
+        rows, self._freed = np.array(sorted(self._freed), dtype=np.int64), set()
+        return rows
+
+    def _mask(self, needs: Needs) -> Bools:
+        mask = self._masks.get(needs)
+        if mask is None or len(mask) < len(self.kinds):
+            mask = self._masks[needs] = self.kinds.mask(needs)
+        return mask
 
     def _beside(self, pod: Pod, row: int) -> bool:
         others = self.pods.get(self.names[row], {}).values()
@@ -103,7 +121,7 @@ class Floor:
 
         ``homes``: the values where members run already; when there are some, it is only there.
         """
-        values: dict[str, npt.NDArray[np.bool_]] = {}
+        values: dict[str, Bools] = {}
         for kind in range(len(self.kinds)):
             value = self.kinds.labels(kind).get(key, "")
             values.setdefault(value, np.zeros(len(self.kinds), dtype=bool))[kind] = True

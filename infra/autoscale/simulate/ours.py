@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from infra.autoscale.plan import plan
-from infra.autoscale.shrink import shrink
+from infra.autoscale.shrink import SERVICES, Shrinking, shrink
 from infra.autoscale.simulate.policy import Launch, Orders, View
-from infra.autoscale.snapshot import Place
+from infra.autoscale.snapshot import Place, Snapshot
 
 BACKOFF, LONGEST_BACKOFF = 120.0, 3600.0
 """Seconds that a place is left alone after it refused; doubled at each further refusal."""
@@ -50,7 +50,9 @@ class Ours:
             launches = tuple(Launch(one.group, one.place, one.count) for one in found.purchases)
             needed = set(found.placements.values())
         self._planned = set(view.since)
-        gone = shrink(snapshot, cap=self.cap, idle_minutes=self.idle_minutes, needed=needed)
+        gone = Shrinking((), {})
+        if self._ripe(snapshot):
+            gone = shrink(snapshot, cap=self.cap, idle_minutes=self.idle_minutes, needed=needed)
         moments = [until for until, _ in self._backoff.values() if until > now and view.since]
         moments += [
             max(now + self.interval, node.idle_since + self.idle_minutes * 60)
@@ -59,6 +61,12 @@ class Ours:
         ]
         removed = tuple(one.node for one in gone.departures)
         return Orders(launches, removed, min(moments, default=None))
+
+    def _ripe(self, snapshot: Snapshot) -> bool:
+        """Whether the shrinker could find anything at all: it takes a while over thousands of pods."""
+        before = snapshot.now - self.idle_minutes * 60
+        idle = any(node.idle_since is not None and node.idle_since <= before for node in snapshot.nodes if node.group)
+        return idle or any(pod.node and (pod.evictable or pod.owner in SERVICES) for pod in snapshot.pods)
 
     def _held(self, since: Mapping[str, float], now: float) -> float | None:
         """When to look again, as long as new work still arrives; None when it has settled."""

@@ -73,7 +73,7 @@ class PerPod:
     @staticmethod
     def _estimate(world: World, option: Option, left: list[int]) -> Bins:
         """How many machines of a group what is left would take, as far as it fits there."""
-        bins = Bins(option.capacity, world.market.left[option.group])
+        bins = Bins(option.capacity, world.market.left[option.pool])
         scale = np.maximum(1, option.capacity)
         axes = [place for place, axis in enumerate(world.room.axes) if axis in ("cpu", "memory")]
         order = sorted(
