@@ -1,7 +1,7 @@
 """The Auto Scaling groups that are the autoscaler's, in all regions: ``infra.autoscale.ports.Cloud`` by boto3.
 
 Groups are found by their tag. What is asked of AWS in one look, per region: the groups (a page of 100), their machines
-(200 a call), and only where it can tell something new: the activities of a group that lacks machines, the spot requests
+(200 a call), and only where it can tell something new: the activities of groups that lack machines, the spot requests
 that AWS has marked for termination, and a launch template's version once.
 
 A spot machine's two minutes' notice is told in three places: on the machine itself, as an EventBridge event, and as the
@@ -34,6 +34,7 @@ KEPT = 3600.0  # seconds for which a failure is told
 PAUSE, LONGEST_PAUSE = 10.0, 300.0
 CHUNK = 200
 PAGE = 100
+FEW = 3
 MARKED = ("marked-for-termination", "marked-for-stop", "marked-for-hibernation")
 
 
@@ -152,14 +153,13 @@ class Fleets:
         """Ask for activities of groups that lack machines now or did so last time, and once of each."""
         since = self._now() - KEPT
         here = {str(group["AutoScalingGroupName"]): group for group in groups}
-        for name, group in here.items():
-            serving = sum(member["LifecycleState"] == "InService" for member in group["Instances"])
-            lacks = int(group["DesiredCapacity"]) > serving
-            if lacks or name in mind.wanting or name not in mind.known:
-                fresh = {one.id: one for one in map(reading.failure, eye.activities(name, since)) if one is not None}
-                mind.failures[name] = {**mind.failures.get(name, {}), **fresh}
-            (mind.wanting.add if lacks else mind.wanting.discard)(name)
-        mind.known = set(here)
+        lacking = {name for name, group in here.items() if _lacks(group)}
+        asked = (lacking | mind.wanting | (set(here) - mind.known)) & set(here)
+        for item in eye.activities(sorted(asked), since):
+            found = reading.failure(item)
+            if found is not None:
+                mind.failures.setdefault(str(item["AutoScalingGroupName"]), {})[found.id] = found
+        mind.wanting, mind.known = lacking, set(here)
         mind.failures = {
             name: {key: one for key, one in mind.failures[name].items() if one.when >= since}
             for name in here
@@ -212,16 +212,23 @@ class _Eye:
         items = self._pages("ec2", "describe_spot_instance_requests", "SpotInstanceRequests", Filters=only)
         return frozenset(str(item["InstanceId"]) for item in items if item.get("InstanceId"))
 
-    def activities(self, group: str, since: float) -> list[Item]:
-        """From the newest back to ``since``."""
+    def activities(self, groups: Sequence[str], since: float) -> list[Item]:
+        """Of these groups, back to ``since``. A few are asked one by one; for many the whole region tells at once."""
+        if len(groups) <= FEW:
+            return [item for name in groups for item in self._activities(since, AutoScalingGroupName=name)]
+        return [item for item in self._activities(since) if item["AutoScalingGroupName"] in groups]
+
+    def _activities(self, since: float, **arguments: Any) -> list[Item]:
+        """The newest come first."""
         from botocore.exceptions import ClientError
 
         found: list[Item] = []
-        arguments: dict[str, Any] = {"AutoScalingGroupName": group, "MaxRecords": PAGE}
         with translated("autoscaling:DescribeScalingActivities", self.region, self.session.profile):
             while True:
                 try:
-                    page = self.session.client("autoscaling", self.region).describe_scaling_activities(**arguments)
+                    page = self.session.client("autoscaling", self.region).describe_scaling_activities(
+                        MaxRecords=PAGE, **arguments
+                    )
                 except ClientError as error:
                     if code_of(error) != "ValidationError":  # the group is gone since
                         raise
@@ -240,6 +247,11 @@ class _Eye:
             )
         data: Item = said["LaunchTemplateVersions"][0]["LaunchTemplateData"]
         return data
+
+
+def _lacks(group: Item) -> bool:
+    serving = [member for member in group["Instances"] if member["LifecycleState"] == "InService"]
+    return int(group["DesiredCapacity"]) > len(serving)
 
 
 def _gone(error: Exception) -> bool:

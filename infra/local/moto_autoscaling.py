@@ -159,6 +159,7 @@ def scaling_activities() -> None:
         wanted = self._get_param("ActivityIds", [])
         groups = [g for g in self.autoscaling_backend.autoscaling_groups.values() if not name or g.name == name]
         found = [a for g in groups for a in reversed(g.activities) if not wanted or a["ActivityId"] in wanted]
+        found.sort(key=lambda activity: activity["StartTime"], reverse=True)
         start = int(self._get_param("NextToken") or 0)
         end = start + (self._get_int_param("MaxRecords") or 100)
         return ActionResult({"Activities": found[start:end], "NextToken": str(end) if end < len(found) else None})

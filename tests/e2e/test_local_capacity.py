@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,6 +236,28 @@ def test_the_driver_sets_ends_and_replaces(aws: Aws) -> None:
         look.resize(fleet, 10)
     assert "above max value 9" in over.value.text()
     assert not again.blind
+
+
+def test_the_command_line(aws: Aws, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from infra.cli.local import command
+
+    def run(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(command, words)
+        assert done.exit_code == code, done.output
+        return done.output
+
+    rules = tmp_path / "scarce.json"
+    rules.write_text(json.dumps({"limits": [{"type": "p3.*", "machines": 1}], "notice_seconds": 3600}))
+    assert "p3.* * in *, zone *: 1 machines" in run("capacity", str(rules))
+    assert json.loads(run("capacity", "--json"))["notice_seconds"] == 3600
+    group(aws, "m5.large", spot=True)
+    want(aws, 1)
+    machine = aws.instances()[0]["InstanceId"]
+    assert json.loads(run("interrupt", machine, "--json")) == {"interrupted": [machine]}
+    assert isinstance(CliRunner().invoke(command, ["interrupt", "i-nobody"]).exception, UsageError)
+    assert "room for everything" in run("capacity", "--clear")
 
 
 def test_rules_that_are_none_are_refused_and_a_reset_ends_them(aws: Aws) -> None:

@@ -33,6 +33,7 @@ END = " Launching EC2 instance failed."
 def activity(message: str, **more: Any) -> dict[str, Any]:
     return {
         "ActivityId": "1",
+        "AutoScalingGroupName": "lab-gpu",
         "StatusCode": "Failed",
         "Description": f"Launching a new EC2 instance.  Status Reason: {message}",
         "StatusMessage": message,
@@ -176,6 +177,7 @@ class FakeClient:
         self.instances: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.error: Exception | None = None
+        self.asked: dict[str, Any] = {}
 
     def get_paginator(self, operation: str) -> Any:
         client = self
@@ -200,6 +202,7 @@ class FakeClient:
 
     def describe_scaling_activities(self, **arguments: Any) -> dict[str, Any]:
         self._called("describe_scaling_activities")
+        self.asked = arguments
         return {"Activities": self.activities}
 
     def describe_launch_template_versions(self, **arguments: Any) -> dict[str, Any]:
@@ -288,6 +291,15 @@ def test_activities_are_asked_for_where_they_can_tell_something() -> None:
     fleets.look()
     assert self_told and fleets.look().fleets[0].failures == ()
     assert client.calls.count("describe_launch_template_versions") == 1
+
+
+def test_many_groups_are_asked_for_at_once() -> None:
+    client = FakeClient([group(AutoScalingGroupName=f"g{number}") for number in range(4)])
+    told = {name: activity(LACKS, ActivityId=name, AutoScalingGroupName=name) for name in ("g1", "a-strangers")}
+    client.activities = list(told.values())
+    fleets = looking(Watch(), us_west_2=client).look().fleets
+    assert client.asked == {"MaxRecords": 100}
+    assert [[one.id for one in fleet.failures] for fleet in fleets] == [[], ["g1"], [], []]
 
 
 def test_a_region_that_throttles_is_left_alone_for_longer_and_longer() -> None:
