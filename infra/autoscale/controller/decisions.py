@@ -12,7 +12,8 @@ from infra.autoscale.snapshot import Place, Snapshot
 Kind = Literal[
     "buy",  # a fleet's desired capacity was raised: ``count`` machines more of ``place``
     "lower",  # a fleet's desired capacity was lowered to what is really there: ``count`` were asked for and never came
-    "give-back",  # a gang's launch was only partly filled: this machine of it is to go (leave, terminate follow)
+    "give-back",  # a gang's launch was only partly filled: its node is to go, as in "leave"; a machine that is no node
+    # yet was terminated
     "back-off",  # a place, or a fleet, refused: nothing is bought there until ``until``
     "resume",  # a place that had backed off launches again
     "refuse",  # pods that nothing is bought for, and why; each kind of work is told once

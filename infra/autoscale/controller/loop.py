@@ -169,7 +169,7 @@ class Controller:
                 self._scale_in.spared[name] = view.now + self.settings.idle_minutes * 60
         self._buy(turn, view, state, snapshot, found)
         self._idle.update(view, needed)
-        moving = not found.purchases and not found.waiting
+        moving = not turn.counts.waiting
         turn.stays = self._scale_in.run(view, snapshot, needed, moving, hands)
         self._idle.write(view, state, hands, self.settings.join_minutes * 60)
         self._save(state, hands)

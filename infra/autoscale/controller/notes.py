@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal, cast, get_args
 
 LEAVING, IDLE_SINCE, FLEET, JOINED = "infra/leaving", "infra/idle-since", "infra/fleet", "infra/joined"
@@ -52,13 +53,14 @@ def leaving_of(raw: Mapping[str, Any]) -> Leaving | None:
             str(said.get("machine") or ""),
             str(said.get("fleet") or ""),
         )
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return Leaving("spare", 0.0, "its annotation says so", "", "")
 
 
 def seconds_of(raw: Mapping[str, Any], key: str) -> float | None:
     """A time that an annotation holds, in seconds since the epoch."""
     try:
-        return float(notes_of(raw)[key])
+        found = float(notes_of(raw)[key])
+        return found if isfinite(found) else None
     except (KeyError, ValueError, TypeError):
         return None

@@ -68,7 +68,13 @@ class Reader:
     _groups: Mapping[str, int] = field(default_factory=dict)
 
     def pods(self, listing: Listing) -> tuple[Pod, ...]:
-        groups = read_groups([one for one in listing.groups if isinstance(one.get("spec"), dict)])
+        groups: dict[str, int] = {}
+        for one in listing.groups:
+            try:
+                groups |= read_groups([one])
+            except (AttributeError, TypeError, ValueError):
+                # Its pods' gang then has no size: they are placed together, however many there are.
+                continue
         known = self._known if groups == self._groups else {}
         fresh: dict[tuple[str, str], Pod | None] = {}
         found: list[Pod] = []

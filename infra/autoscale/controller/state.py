@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from typing import Any
 
 from infra.autoscale.ports import Fleet, FleetId, Machine
@@ -122,6 +123,8 @@ def _state(raw: dict[str, Any]) -> State:
 def _number(raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise TypeError(f"{raw!r} is not a number")
+    if not isfinite(raw):
+        raise ValueError(f"{raw} is no time")
     return float(raw)
 
 
