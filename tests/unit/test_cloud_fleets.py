@@ -13,6 +13,7 @@ from infra.autoscale.snapshot import Taint
 from infra.cloud import fleet_reading as reading
 from infra.cloud.fleets import Fleets
 from infra.errors import ExpiredCredentials, Throttled, Unreachable
+from infra.kube.manifests.iam import CHANGES, LOOKS
 from tests.unit.test_aws import refusal
 
 WHEN = datetime(2026, 9, 1, 12, 0, tzinfo=UTC)
@@ -346,3 +347,17 @@ def test_machines_are_ended_and_what_is_gone_is_no_error() -> None:
     client.error = refusal("Throttling", "Rate exceeded")
     with pytest.raises(Throttled):
         fleets.resize(fleet, 3)
+
+
+def test_its_rights_are_in_the_policy_of_the_autoscaler() -> None:
+    """What a look and each change call, by the names of IAM, against what the manifests' policy allows."""
+    client, fleet = FakeClient([group()]), FleetId("us-west-2/lab-gpu")
+    client.groups[0]["Instances"] = [member("i-1")]
+    client.instances = [{"InstanceId": "i-1", "InstanceLifecycle": "spot", "State": {"Name": "running"}}]
+    fleets = looking(Watch(), us_west_2=client)
+    fleets.look()
+    looks = {"".join(part.capitalize() for part in call.split("_")) for call in client.calls}
+    assert {"DescribeAutoScalingGroups", "DescribeInstances", "DescribeSpotInstanceRequests"} < looks
+    assert looks <= {right.partition(":")[2] for right in LOOKS}
+    fleets.resize(fleet, 1)
+    assert set(CHANGES) == {"autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"}

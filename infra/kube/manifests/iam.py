@@ -15,6 +15,7 @@ LOOKS = (
     "ec2:DescribeInstanceTypes",
     "ec2:DescribeInstances",
     "ec2:DescribeLaunchTemplateVersions",
+    "ec2:DescribeSpotInstanceRequests",
     "ec2:DescribeSubnets",
 )
 """AWS knows no resource for what only describes, so these are for all of them."""

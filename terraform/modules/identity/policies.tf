@@ -115,6 +115,7 @@ data "aws_iam_policy_document" "kind" {
         "ec2:DescribeInstances",
         "ec2:DescribeInstanceTypes",
         "ec2:DescribeLaunchTemplateVersions",
+        "ec2:DescribeSpotInstanceRequests",
         "ec2:DescribeSubnets",
       ]
       resources = ["*"]
