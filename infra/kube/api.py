@@ -80,6 +80,14 @@ class Api:
         versioned = not isinstance(body, dict) or bool((body.get("metadata") or {}).get("resourceVersion"))
         return self._object("PATCH", path, body, content=PATCHES[kind], safe=kind == "merge" and not versioned)
 
+    def apply(self, path: str, body: Raw, manager: str, *, dry: bool = False) -> Raw:
+        """Server-side apply: what ``body`` names is as it says and is ``manager``'s, whoever had it before; the rest
+        stays. With ``dry`` only what would come of it."""
+        asked = {"fieldManager": manager, "force": "true", "fieldValidation": "Strict"}
+        asked |= {"dryRun": "All"} if dry else {}
+        content = "application/apply-patch+yaml"  # of which JSON is a part
+        return self._object("PATCH", f"{path}?{urlencode(asked)}", body, content=content, safe=True)
+
     def delete(self, path: str) -> None:
         answer = self._send("DELETE", path, safe=True)
         if not answer.well and answer.code != 404:

@@ -22,14 +22,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    """``program``, and how long a drain may take (seconds)."""
+    """``program`` with ``options`` that say which cluster, and how long a drain may take (seconds)."""
 
     program: str = "kubectl"
+    options: tuple[str, ...] = ()
     deadline: float = DEADLINE
     cancel: proc.Cancel | None = None
 
     def run(self, *words: str, deadline: float = LOOK) -> proc.Completed:
-        return proc.run([self.program, *words], deadline=deadline, cancel=self.cancel)
+        return proc.run([self.program, *self.options, *words], deadline=deadline, cancel=self.cancel)
 
 
 def check(kubectl: Kubectl, node: Node, hostname: str) -> bool:
