@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from infra.autoscale.simulate.results import Moment, Result
 
 WIDE, HIGH, LEFT, RIGHT = 900.0, 230.0, 76.0, 24.0
-TOP, BETWEEN = 78.0, 64.0
+TOP, BETWEEN = 94.0, 64.0
 POINTS = 700
 """Steps that are drawn at most; more would only make the file large."""
 Value = Callable[["Moment"], float]
@@ -79,7 +79,7 @@ def _panel(drawing: Drawing, results: Sequence[Result], top: float, end: float, 
     unit, letter = next(
         (pair for pair in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")) if end > 3 * pair[0]), (1.0, "s")
     )
-    beat = nice(end / unit / 6)
+    beat = nice(end / unit / 8)
     for count in range(int(end / unit / beat + 1e-9) + 1):
         x = LEFT + room * count * beat * unit / end
         drawing.line(x, bottom, x, bottom + 4, "grid")
