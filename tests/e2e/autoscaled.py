@@ -6,7 +6,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from infra.autoscale.controller.settings import Settings
 from infra.cloud import aws as driver
 from infra.cloud.fleets import PATIENCE, Fleets
 from infra.cloud.project.machines import resources
-from infra.kube.api import connect
+from infra.kube.api import Limits, connect
 from infra.local import capacity, control
 from infra.local.endpoint import session_arguments
 from infra.orchestration.offers import price
@@ -35,14 +36,12 @@ CANONICAL = "099720109477"
 
 
 class Time:
-    """The real clock; ``ahead`` moves it."""
+    """The real clock; ``ahead`` of it by so many seconds."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
 
     def now(self) -> float:
-        import time
-
         return time.time() + self.ahead
 
     def wait(self, seconds: float) -> bool:
@@ -67,12 +66,16 @@ class World:
 
     @functools.cached_property
     def fleets(self) -> Fleets:
-        assert self.cluster.aws is not None
-        return Fleets(driver.session(self.cluster.aws, self.url, PATIENCE), self.cluster.cluster, self.regions)
+        return self.fleets_at(self.url)
 
-    def controller(self, clock: Time, **settings: Any) -> Controller:
-        api = connect(self.kubectl.config)
-        return Controller(api, self.fleets, price, clock, Settings(identity="test", **settings))
+    def fleets_at(self, url: str, now: Callable[[], float] = time.time) -> Fleets:
+        """AWS as it is at another URL."""
+        assert self.cluster.aws is not None
+        return Fleets(driver.session(self.cluster.aws, url, PATIENCE), self.cluster.cluster, self.regions, now)
+
+    def controller(self, clock: Time, fleets: Fleets | None = None, **settings: Any) -> Controller:
+        api = connect(self.kubectl.config, limits=Limits(deadline=5.0, pause=0.05))
+        return Controller(api, fleets or self.fleets, price, clock, Settings(identity="test", **settings))
 
     def limits(self, *given: dict[str, Any], **more: float) -> None:
         capacity.write(capacity.parse({"limits": list(given), **more}, "the test"))
@@ -121,6 +124,12 @@ class World:
             }
             tags = [{"Key": key, "Value": value, "PropagateAtLaunch": False} for key, value in told.items()]
             tags.append({"Key": "infra:pool", "Value": name, "PropagateAtLaunch": True})
+            used = {"LaunchTemplateId": template, "Version": "1"}
+            source: dict[str, Any] = {"LaunchTemplate": used}
+            if pool.capacity.kind == "spot":
+                launch = {"LaunchTemplateSpecification": used, "Overrides": [{"InstanceType": kind}]}
+                share = {"OnDemandPercentageAboveBaseCapacity": 0}
+                source = {"MixedInstancesPolicy": {"LaunchTemplate": launch, "InstancesDistribution": share}}
             for zone, subnet in subnets.items():
                 self.machines.client("autoscaling", region).create_auto_scaling_group(
                     AutoScalingGroupName=f"{full}.{kind}.{zone}",
@@ -128,8 +137,8 @@ class World:
                     MaxSize=pool.size.max,
                     VPCZoneIdentifier=subnet,
                     NewInstancesProtectedFromScaleIn=True,
-                    LaunchTemplate={"LaunchTemplateId": template, "Version": "1"},
                     Tags=tags,
+                    **source,
                 )
 
 
