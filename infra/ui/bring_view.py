@@ -38,8 +38,9 @@ STAGES = {
     "away": "LINK DOWN",
     "back": "connected again",
     "again": "converging again",
+    "join": "Kubernetes",
 }
-QUIET = ("connect", "preflight", "record", "smoke", "policy", "client")
+QUIET = ("connect", "preflight", "record", "smoke", "policy", "client", "join")
 """Stages that are not worth a line of their own where there is no live view."""
 INTERRUPTED = "interrupted: a converge that is at work goes on there"
 SYMBOLS = {"nothing": "·", "converged": "✓", "would": "?", "reboot": "!"}

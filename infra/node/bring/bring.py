@@ -20,6 +20,7 @@ from typing import Any, Literal
 from infra.cloud.work import who
 from infra.errors import NodeBusy, Problem
 from infra.node.bring import client, failures, fitness, job, keys, preflight, sources
+from infra.node.bring import join as joins
 from infra.node.bring.client import Package, Packages
 from infra.node.bring.drain import Kubectl, aside
 from infra.node.bring.facts import Facts
@@ -45,6 +46,8 @@ class Wanted:
     packages: Packages
     module: str = ""
     gpus: Gpus | None = None
+    joining: joins.Joining | None = None
+    """The cluster that it is to be a node of; None for none."""
 
     @property
     def loaded(self) -> Loaded:
@@ -63,6 +66,7 @@ class Wants:
 
     def __post_init__(self) -> None:
         self._packages = Packages(self.loaded, self.package, self.sha256)
+        self._joining = joins.Joining(self.loaded) if self.loaded.cluster.kubernetes else None
 
     def of(self, node: Node) -> Wanted:
         """Raises PolicyError when the profile does not resolve."""
@@ -78,7 +82,8 @@ class Wants:
         policy = same.policy if same else of(self.loaded, name)
         profile, metal = cluster.profiles[name], cluster.metal.get(group)
         module = hardware.module(profile, list(hardware.machines(cluster, name))) if profile.nvidia else ""
-        return Wanted(policy, profile, self._packages, module, metal.gpus if metal else None)
+        packages, joining = self._packages, self._joining if metal else None
+        return Wanted(policy, profile, packages, module, metal.gpus if metal else None, joining)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ class Brought:
     drift_left: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
     smoke: str = ""
+    kubernetes: joins.State = ""
 
     def data(self) -> dict[str, Any]:
         """As JSON data."""
@@ -138,6 +144,7 @@ class Brought:
             "drift_left": list(self.drift_left),
             "warnings": [problem.data() for problem in self.warnings],
             "smoke": self.smoke,
+            "kubernetes": self.kubernetes,
         }
 
 
@@ -309,6 +316,24 @@ class _Work:
         limit = self.options.reboot_deadline
         restart(self.connection, boot, deadline=limit, tick=lambda waited: self.stage("reboot", f"{waited:.0f} s"))
 
+    def _join(self, facts: Facts, state: State) -> joins.State:
+        """A machine of the cloud joins by itself; one on the floor is handed what it needs, when all else is done."""
+        joining = self.wanted.joining
+        if joining is None or state not in ("nothing", "converged"):
+            return ""
+        if facts.kubelet:
+            return "there"
+        self.stage("join")
+        done, why = joins.join(self.connection, joining)
+        if done == "joined":
+            self.stage("join", f"joined the cluster {self.wanted.loaded.cluster.cluster}")
+        else:
+            fix = "when that is done, run the same command again: only the join is left to do"
+            self._warn(
+                Problem(f"it joins no cluster: {why}", where=self.node.where, fix=fix, level="warning", rule="join")
+            )
+        return done
+
     def _result(
         self,
         facts: Facts,
@@ -319,6 +344,7 @@ class _Work:
         *,
         rebooted: bool = False,
     ) -> Brought:
+        kubernetes = self._join(facts, state)
         return Brought(
             node=self.node.name,
             profile=self.node.profile,
@@ -333,6 +359,7 @@ class _Work:
             drift_left=story.left if story else (),
             warnings=tuple(self.warnings),
             smoke=failures.smoke(story) if story else "",
+            kubernetes=kubernetes,
         )
 
 
