@@ -13,13 +13,16 @@ import pytest
 import yaml
 
 from infra.cli.main import run
+from infra.kube.manifests import bundle
 from infra.kube.tokens import authority
+from infra.spec.load import load
 from tests.conftest import OURS, Infra, Ran
 from tests.e2e.aws import Hand
 from tests.e2e.kube_objects import node
 from tests.e2e.kubectl import Kubectl
 from tests.e2e.test_kube_client import certificate
 from tests.kube import KubeServer
+from tests.kube.rights import refused
 from tests.unit.test_json_docs import table
 
 FLOOR = """\
@@ -185,6 +188,9 @@ def test_an_ill_node_gets_a_taint(infra: Infra, kube: KubeServer, kubectl: Kubec
     say("False")
     assert "one loses infra/ill" in infra("kube", "health").out
     assert taints() == "other"
+    granted = bundle.objects(load(infra.folder / "cluster.yaml").cluster)
+    assert refused(kube.seen, granted, "infra-node-health") == [], "as a pod it may do this and no more"
+    assert refused(kube.seen, granted, "flannel") == ["patch nodes one"]
 
 
 def test_a_token_for_a_machine_by_hand(infra: Infra, kube: KubeServer, kubectl: Kubectl, tmp_path: Path) -> None:

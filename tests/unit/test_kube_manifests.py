@@ -188,7 +188,7 @@ def test_what_runs_there_may_do_little() -> None:
     def verbs(name: str, resource: str) -> set[str]:
         return {verb for rule in rules[name] if resource in rule["resources"] for verb in rule["verbs"]}
 
-    assert verbs("infra-autoscaler", "pods") == {"get", "list", "watch"}
+    assert verbs("infra-autoscaler", "pods") == {"list"}
     assert verbs("infra-autoscaler", "pods/eviction") == {"create"}
     assert verbs("infra-node-health", "nodes") == {"list", "patch"} and len(rules["infra-node-health"]) == 1
     named = [rule for rule in rules["infra-autoscaler"] if {"configmaps", "leases"} & set(rule["resources"])]

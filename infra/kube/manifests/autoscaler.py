@@ -60,20 +60,15 @@ def _budget(name: str, labels: dict[str, str]) -> Raw:
 
 
 def _everywhere() -> list[Raw]:
-    """It looks at what waits and why, moves pods through the Eviction API alone, and deletes the nodes of machines
-    that it returned. It can neither read a secret nor start or delete a pod."""
-    look = ["get", "list", "watch"]
+    """It looks at pods and nodes, moves pods through the Eviction API alone, and deletes the nodes of machines that it
+    returned. It can neither read a secret nor start or delete a pod."""
+    gangs = ["scheduling.k8s.io", "scheduling.x-k8s.io", "scheduling.volcano.sh"]
     return [
-        rule([""], ["pods", "namespaces", "replicationcontrollers"], look),
-        rule([""], ["nodes"], [*look, "patch", "update", "delete"]),
+        rule([""], ["pods"], ["list"]),
+        rule([""], ["nodes"], ["get", "list", "patch", "delete"]),
         rule([""], ["pods/eviction"], ["create"]),
-        rule([""], ["events"], ["create", "patch"]),
-        rule(["apps"], ["daemonsets", "replicasets", "statefulsets"], look),
-        rule(["batch"], ["jobs"], look),
-        rule(["policy"], ["poddisruptionbudgets"], look),
-        rule(["scheduling.k8s.io"], ["podgroups", "priorityclasses", "workloads"], look),
-        rule(["scheduling.volcano.sh"], ["podgroups"], look),
-        rule(["kueue.x-k8s.io"], ["workloads"], look),
+        rule(["apps"], ["daemonsets"], ["list"]),
+        rule(gangs, ["podgroups", "workloads"], ["list"]),
     ]
 
 
@@ -81,17 +76,19 @@ def _own() -> list[Raw]:
     """The lease of whoever leads, and what must outlive a restart. A rule on names cannot cover ``create``."""
     return [
         rule(["coordination.k8s.io"], ["leases"], ["create"]),
-        rule(["coordination.k8s.io"], ["leases"], ["get", "update", "patch"], [NAME]),
+        rule(["coordination.k8s.io"], ["leases"], ["get", "update"], [NAME]),
         rule([""], ["configmaps"], ["create"]),
-        rule([""], ["configmaps"], ["get", "update", "patch"], [NAME]),
+        rule([""], ["configmaps"], ["get", "update"], [NAME]),
     ]
 
 
 def _pod(cluster: Cluster) -> Raw:
+    patience = {"initialDelaySeconds": 60, "periodSeconds": 30, "timeoutSeconds": 5, "failureThreshold": 4}
     container = {
         "name": NAME,
         "image": images.ours(cluster),
-        "args": ["autoscale", "run", "--file", f"{FOLDER}/cluster.yaml"],
+        "args": ["autoscale", "run", "--file", f"{FOLDER}/cluster.yaml", "--metrics", str(METRICS_PORT)],
+        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "metrics"}, **patience},
         "env": [{"name": "HOME", "value": "/tmp"}],
         "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
         "resources": needs("100m", "300Mi", "1Gi"),
