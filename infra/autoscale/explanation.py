@@ -70,7 +70,8 @@ def explain(snapshot: Snapshot, plan: Plan, pod: Pod) -> Explanation:
         return found("waits", "", why)
     for one in plan.purchases:
         if machine.startswith(f"{one.group}: new, {one.place} #"):
-            why = f"{one.count} of these are bought, ${one.price:,.3f}/h each, {one.reason}"
+            price = f"at ${one.price:,.3f}/h" if one.price else "at an unknown price"
+            why = f"bought are {one.count} × {one.place.type} {price}, {one.reason}"
             return found("is bought for", machine, why)
     if ": in flight, " in machine:
         return found("has a place", machine, "the machine was launched and has not joined yet")

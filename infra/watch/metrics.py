@@ -159,7 +159,7 @@ class Serving:
                 f"port {port} cannot be listened on", where="--metrics", why=str(error), fix="give another port"
             ) from None
         self.port: int = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="metrics", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from infra.autoscale.simulate.ours import Ours
 from infra.autoscale.simulate.per_pod import PerPod
 from infra.autoscale.simulate.policy import Policy
 from infra.autoscale.simulate.reference import Reference
-from infra.autoscale.simulate.results import Bill, Result, percentile
+from infra.autoscale.simulate.results import Bill, Billing, Result, percentile
 from infra.autoscale.simulate.trace import Job, burst, faster, lasting, read_trace
 from infra.autoscale.snapshot import Gang, Pod
 from infra.errors import UsageError
@@ -55,7 +55,7 @@ def scenes(draw: st.DrawFn) -> tuple[Scene, Settings]:
             jobs.append(job(one, draw(st.integers(0, 200)), draw(st.sampled_from([30, 500, 4000]))))
     metal = tuple(node(f"metal{place}", "small") for place in range(draw(st.integers(0, 1))))
     limits = {groups[0].offers[0].place: draw(st.integers(0, 4))} if draw(st.booleans()) else {}
-    billing = draw(st.sampled_from(["second", "hour"]))
+    billing: Billing = draw(st.sampled_from(("second", "hour")))
     return Scene(tuple(jobs), groups, metal), Settings(seed=draw(st.integers(0, 9)), billing=billing, capacity=limits)
 
 
