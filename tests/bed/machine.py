@@ -135,7 +135,10 @@ class Machine:
             self.power("on")
 
         def again() -> bool:
-            ran = self.run("cat /proc/sys/kernel/random/boot_id", check=False) if self.pid else Ran(1, "", "")
+            try:
+                ran = self.run("cat /proc/sys/kernel/random/boot_id", check=False)
+            except AssertionError:  # it is off at this moment
+                return False
             return ran.code == 0 and ran.out.strip() not in ("", before)
 
         _until(again, timeout, f"{self.name} did not come back")
