@@ -17,6 +17,7 @@ SERVICES = frozenset({"ReplicaSet", "ReplicationController", "StatefulSet"})
 """Owners that make a pod anew when it is evicted, and whose work does not begin at nothing."""
 
 
+TOO_MANY = "as many machines as may go at once are going"
 NOT_ASKED, NO_ROOM = "whether its pods have room elsewhere was not asked again yet", "have no room elsewhere"
 
 
@@ -118,7 +119,7 @@ def _choose(
     for node in order:
         pods = here[node.name]
         if len(gone) >= cap:
-            stays[node.name] = f"no more than {cap} machines go at once"
+            stays[node.name] = TOO_MANY
         elif left[node.group] <= 0:
             stays[node.name] = f"the group {node.group} is at its minimum of {groups[node.group].minimum}"
         elif pods and (node.name in tried or (tries is not None and tries <= 0)):

@@ -136,9 +136,15 @@ def test_the_next_type_of_a_group_is_reckoned_with_when_the_first_is_out() -> No
     world.cloud.add("us-west-2/big", ("p4d.24xlarge", "g5.48xlarge"))
     world.cloud.capacity["us-west-2", "p4d.24xlarge"] = 1
     world.pods("train", 3, gpus=8)
+    # The group tells of its failure before it tries its next type.
+    world.cloud.lazy = True
     one = controller(world)
     one.once()
     world.tick()
+    result = one.once()
+    assert kinds(result) == ["back-off", "lower", "buy"] and world.desired() == {"us-west-2/big": 3}
+    assert [some.place.type for some in result.decisions if some.kind == "buy" and some.place] == ["g5.48xlarge"]
+    assert not kinds(one.once()), "what was asked for just now is on its way, though its first type rests"
     until(world, one, lambda: len(world.running()) == 3)
     assert Counter(one.type for one in world.machines().values()) == {"p4d.24xlarge": 1, "g5.48xlarge": 2}
     assert len(world.cloud.launched) == 3
@@ -265,6 +271,27 @@ def test_no_more_machines_leave_at_once_than_the_cap() -> None:
         )
         world.tick()
     assert most == 4 and not world.machines()
+
+
+def test_a_machine_that_is_held_up_counts_for_the_cap() -> None:
+    world = World()
+    fleet = world.cloud.add("us-west-2/cpu", "m5.xlarge", desired=2)
+    world.tick()
+    world.tick(JOINED)
+    world.pods("web", 2)
+    world.bind(dict(zip(("web-0", "web-1"), sorted(world.kube.nodes()), strict=True)))
+    world.kube.budgets["web"] = 2
+    one = controller(world, cap=1, idle_minutes=1)
+    for _ in range(10):
+        result = one.once()
+        world.tick()
+    assert kinds(result) == ["hold"]
+    world.cloud.resize(fleet, 3)
+    for _ in range(30):
+        result = one.once()
+        world.tick()
+    assert kinds(result) == ["hold"] and len(world.machines()) == 3
+    assert result.stays[max(world.kube.nodes())] == "as many machines as may go at once are going"
 
 
 def test_a_machine_that_is_needed_again_is_uncordoned() -> None:

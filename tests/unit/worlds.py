@@ -196,6 +196,7 @@ class Group:
     machines: dict[str, Machine] = field(default_factory=dict)
     ends: dict[str, float] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    tried: set[str] = field(default_factory=set)
 
 
 class MemoryCloud:
@@ -209,6 +210,8 @@ class MemoryCloud:
         self.blind: dict[str, str] = {}
         self.refuses: set[str] = set()
         """Regions in which every change fails."""
+        self.lazy = False
+        """Whether a group tries its next type only when it is looked at again."""
         self.skew = 0.0
         """Seconds by which the cloud's clock is ahead of ours."""
         self.launched: list[str] = []
@@ -317,6 +320,9 @@ class MemoryCloud:
             words = f"there is no capacity for {kind}"
             failure = Failure(f"activity-{number}", self.now, self.code, words, fleet.zones[0], kind)
             group.failures.append(failure)
+            if self.lazy and kind not in group.tried:
+                group.tried.add(kind)
+                return False
         return False
 
 
