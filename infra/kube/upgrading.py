@@ -89,17 +89,24 @@ def plan(members: Sequence[Member], server: str, to: str) -> Upgrade:
             why="an upgrade takes one of its machines away at a time, and etcd needs more than half of them",
             fix="see why: kubectl describe node " + ill[0].node,
         )
+    unknown = [item for item in plane_due if not item.machine]
+    if unknown:
+        raise Refused(
+            f"{unknown[0].node} is of the control plane, and no machine of ours",
+            why="neither AWS nor the file knows it, so it cannot be reached to be upgraded",
+            fix="see that this is the right cluster.yaml, account and --context: infra kube nodes",
+        )
     done = [item for item in planes if not _older(item, target)]
     steps = [
-        Step("control-plane", "node" if done or place else "apply", item.machine or item.node, item.node, item.version)
+        Step("control-plane", "node" if done or place else "apply", item.machine, item.node, item.version)
         for place, item in enumerate(plane_due)
     ]
     workers = [item for item in due if not item.control_plane]
     known = [item for item in workers if item.origin == "metal"]
     steps += [Step("node", "node", item.machine, item.node, item.version) for item in known]
-    unknown = [item for item in workers if item.origin == "stranger"]
+    strangers = [item for item in workers if item.origin == "stranger"]
     images = [item for item in workers if item.origin == "cloud"]
-    return Upgrade(server.removeprefix("v"), to, tuple(steps), tuple(images), tuple(unknown))
+    return Upgrade(server.removeprefix("v"), to, tuple(steps), tuple(images), tuple(strangers))
 
 
 def _check_way(now: Version, target: Version, planes: Sequence[Member]) -> None:

@@ -55,6 +55,7 @@ def test_it_goes_on_where_it_stopped() -> None:
         ([*planes("1.36.0"), member("t", "1.38.0", "metal")], "v1.36.0", "1.37", "may not be newer"),
         ([*planes("1.36.0"), member("t", "1.33.0", "metal")], "v1.36.0", "1.37", "kubectl delete node t"),
         ([*planes("1.36.0"), member("g", "1.33.0")], "v1.36.0", "1.37", "infra image bake"),
+        ([member("x", "1.36.0", "stranger", plane=True)], "v1.36.0", "1.37", "no machine of ours"),
         (planes("1.36.0", "1.36.0", ready="no"), "v1.36.0", "1.37", "is not well"),
     ],
 )
