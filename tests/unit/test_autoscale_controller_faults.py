@@ -9,7 +9,7 @@ import pytest
 
 from infra.autoscale.controller import Controller, LoopResult, Settings
 from infra.autoscale.controller.state import State, loads
-from infra.autoscale.ports import Cloud, Kube
+from infra.autoscale.ports import Cloud, FleetId, Kube
 from infra.errors import KubeUnreachable
 from tests.unit.worlds import Fragile, Killed, World, price
 
@@ -225,10 +225,35 @@ def test_a_conflict_is_answered_with_a_fresh_read() -> None:
     assert not world.machines() and not world.kube.nodes()
 
 
+def dies_when_it_has_resized(world: World) -> None:
+    resize = world.cloud.resize
+
+    def last(fleet: FleetId, desired: int) -> None:
+        resize(fleet, desired)
+        raise Killed
+
+    world.cloud.resize = last  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        controller(world).once()
+    world.cloud.resize = resize  # type: ignore[method-assign]
+
+
+def test_who_comes_after_one_that_was_killed_knows_what_it_had_asked_for() -> None:
+    world = gangs(3)
+    world.pods("gang", 4, gpus=8, owner="Job", gang=("g", 4))
+    dies_when_it_has_resized(world)
+    world.cloud.blind["us-west-2"] = "no answer"
+    assert kinds(controller(world).once()) == ["blind"], "it is on its way, in a region that nobody sees"
+    world.cloud.blind.clear()
+    world.tick()
+    assert Counter(kinds(controller(world).once())) == {"back-off": 1, "lower": 1, "give-back": 3, "buy": 1}
+    assert world.desired() == {EAST: 4}
+
+
 class Story:
     """Bursts, a gang that comes in part, spot that is taken back, work that ends; told to whatever controller lives."""
 
-    STEPS = 90
+    STEPS = 55
 
     def __init__(self) -> None:
         self.deaths = 0
@@ -242,17 +267,17 @@ class Story:
             world.pods("web", 9, nodeSelector={"pool": "cpu"})
             world.pods("gang", 4, gpus=8, owner="Job", gang=("g", 4))
             world.pods("cheap", 2, nodeSelector={"pool": "spot"})
-        if step == 15 and (machines := world.machines(self.spot)):
+        if step == 9 and (machines := world.machines(self.spot)):
             world.cloud.interrupt(self.spot, min(machines))
-        if step == 18:
+        if step == 12:
             for name, one in list(world.machines(self.spot).items()):
                 if one.state == "interrupted":
                     world.cloud.end(self.spot, name)
-        if step == 22:
+        if step == 16:
             world.finish("gang")
             world.finish("web")
             world.pods("late", 3, nodeSelector={"pool": "cpu"})
-        if step == 40:
+        if step == 28:
             world.finish("late")
             world.finish("cheap")
 
@@ -284,7 +309,7 @@ def lived(story: Story, fragile: Fragile | None, chance: random.Random) -> Story
             life = None
             story.deaths += 1
         story.check()
-        world.tick(20)
+        world.tick(30)
     return story
 
 

@@ -115,8 +115,8 @@ class Life:
             world.finish(app)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(EVENTS, st.integers(0, 40)), min_size=5, max_size=40))
+@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(EVENTS, st.integers(0, 40)), min_size=5, max_size=30))
 def test_whatever_happens(events: list[tuple[str, int]]) -> None:
     life = Life()
     for event, chance in events:
