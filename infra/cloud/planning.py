@@ -14,7 +14,7 @@ from infra import files
 from infra.cloud import remote_state
 from infra.cloud.mending import known, recovery, rescue, restart
 from infra.cloud.mending.rules import Rules
-from infra.cloud.project import modules, root
+from infra.cloud.project import joining, modules, root
 from infra.cloud.site import Site
 from infra.cloud.terraform import Event, Outcome
 from infra.cloud.work import now, who
@@ -59,6 +59,8 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
         site.notes += [LEFT.format(region=region) for region in known.leftover_regions(site)]
     busy = [region for region in regions if targets[region] is not None]
     found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
+    created = [change.address for item in found for change in item.changes if change.action == "create"]
+    site.notes += joining.sentences(site.cluster, created)
     if not request.only:
         recovery.settle(site, [item for item in found if item.region in request.rules])
     return blank(site, request, warnings, found)

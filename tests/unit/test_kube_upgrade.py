@@ -16,7 +16,8 @@ LIST = "etc/apt/sources.list.d/infra-kubernetes.list"
 # Each keeps the version of a package in a file of its name; what apt installs is recorded in `did`.
 PROGRAMS = {
     "dpkg-query": 'for last; do :; done; cat "$INFRA_PREFIX/pkg/$last"',
-    "apt-cache": """grep -q "v1.37" "$INFRA_PREFIX"/etc/apt/sources.list.d/*.list && [ -e "$INFRA_PREFIX/fresh" ] || exit 0
+    "apt-cache": """[ -e "$INFRA_PREFIX/fresh" ] || exit 0
+grep -q "v1.37" "$INFRA_PREFIX"/etc/apt/sources.list.d/*.list || exit 0
 printf ' kubeadm | 1.37.%s-1.1 | https://x Packages\\n' 2 10 1""",
     "apt-get": """case $1 in update) touch "$INFRA_PREFIX/fresh" && echo update >>"$INFRA_PREFIX/did" && exit ;; esac
 for word; do case $word in *=1.*) echo "install $word" >>"$INFRA_PREFIX/did"

@@ -1,0 +1,33 @@
+"""How the machines that a plan makes become one Kubernetes cluster, in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from infra.cloud.project.machines import region_pools
+from infra.spec.models import Cluster
+
+PLANE = "module.control_plane.aws_instance."
+
+
+def sentences(cluster: Cluster, created: Iterable[str]) -> list[str]:
+    """What follows an apply that makes a control plane; ``created`` are the addresses that it makes. Else nothing."""
+    if cluster.kubernetes is None or cluster.aws is None or not any(name.startswith(PLANE) for name in created):
+        return []
+    home, count = cluster.aws.home, cluster.kubernetes.control_plane.count
+    who = f"{count} machines make" if count > 1 else "1 machine makes"
+    found = [
+        f"Kubernetes {cluster.kubernetes.version}: {who} the control plane at the first start, and what others need to "
+        f"join is then in SSM: /infra/{cluster.cluster}/join in {home}"
+    ]
+    if cluster.pools:
+        found.append(f"machines of the pools ({', '.join(cluster.pools)}) join by that at their start")
+    far = [region for region in cluster.aws.regions if region != home and region_pools(cluster, region)]
+    if far:
+        found.append(
+            f"those in {', '.join(far)} reach the API only over a peering of the VPCs, which infra does not make: "
+            "docs/kubernetes-join.md, Networks"
+        )
+    if cluster.metal:
+        found.append(f"physical machines ({', '.join(cluster.metal)}) join at the end of infra node bootstrap")
+    return found
