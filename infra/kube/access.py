@@ -87,49 +87,6 @@ def _client() -> tuple[Any, Any]:
     if hidden:
         sys.modules[extra] = cast(Any, None)  # to an import this is a module that is not there
     try:
-        client, loader = _library()
-    configuration = client.Configuration()
-    configuration.retries = False  # ours know which request may be sent twice
-    path = str(kubeconfig) if kubeconfig else _file()
-    where = f"{path}{f', context {context}' if context else ''}" if path else "the pod's service account"
-
-    def load() -> None:
-        if path:
-            for part in path.split(os.pathsep):
-                if kubeconfig and not Path(part).expanduser().is_file():
-                    raise UsageError("there is no such kubeconfig", where=part, fix="name one that is there")
-            loader.load_kube_config(path, context or None, configuration, persist_config=False)
-        else:
-            loader.load_incluster_config(configuration)
-
-    with told(where):
-        within(LOGIN_DEADLINE, "the kubeconfig's login program hangs", load)
-    return Access(configuration.host.rstrip("/"), where, configuration, client.ApiClient(configuration))
-
-
-def _client() -> tuple[Any, Any]:
-    """The official client's modules, without the validation that its dynamic half loads where it is installed: seconds
-    for something that nobody uses here."""
-    extra = "kubernetes_validate"
-    hidden = extra not in sys.modules
-    if hidden:
-        sys.modules[extra] = cast(Any, None)  # to an import this is a module that is not there
-    try:
-        from kubernetes import client, config
-    finally:
-        if hidden:
-            del sys.modules[extra]
-    return client, config
-
-
-def _library() -> tuple[Any, Any]:
-    """The official client and its reader of kubeconfigs. It would also load kubernetes_validate where that is installed
-    (for tests), which takes seconds and is for a part that is not used here."""
-    extra = "kubernetes_validate"
-    hidden = extra not in sys.modules
-    if hidden:
-        sys.modules[extra] = None  # type: ignore[assignment]
-    try:
         from kubernetes import client, config
     finally:
         if hidden:
