@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -381,6 +382,51 @@ def test_a_minimums_machine_that_never_joins_is_replaced() -> None:
     one = controller(world)
     until(world, one, lambda: ("replace", "us-west-2/cpu", "i-00001") in world.cloud.calls)
     assert world.desired() == {"us-west-2/cpu": 1}
+
+
+def test_a_node_that_fell_silent_goes_when_no_batch_pod_can_be_running_there() -> None:
+    world = World()
+    world.cloud.add("us-west-2/cpu", "m5.xlarge", desired=1)
+    world.tick()
+    world.tick(JOINED)
+    world.pod("job", owner="Job")
+    world.tick()
+    one = controller(world)
+    one.once()
+    (name,) = world.kube.nodes()
+    world.fall_silent(name)
+    for _ in range(40):
+        assert not kinds(one.once())
+        world.tick(30)
+    # Kubernetes gives its pod up; the kubelet never says that it is over.
+    path = "/api/v1/namespaces/default/pods/job"
+    world.kube.objects[path]["metadata"]["deletionTimestamp"] = "2023-11-14T23:00:00Z"
+    world.kube.put(path, world.kube.objects[path])
+    assert kinds(one.once()) == ["leave"]
+    world.tick()
+    assert kinds(one.once()) == ["terminate", "forget"]
+    assert not [write for write in world.kube.writes if write.startswith("evict")]
+
+
+def test_machines_that_are_held_up_count_for_the_minimum() -> None:
+    world = World()
+    fleet = world.cloud.add("us-west-2/cpu", "m5.xlarge", desired=2)
+    world.tick()
+    world.tick(JOINED)
+    world.pods("web", 2)
+    world.bind(dict(zip(("web-0", "web-1"), sorted(world.kube.nodes()), strict=True)))
+    world.kube.budgets["web"] = 2
+    one = controller(world, idle_minutes=1)
+    for _ in range(10):
+        one.once()
+        world.tick()
+    group = world.cloud.groups[fleet]
+    group.fleet = replace(group.fleet, minimum=2, desired=3)
+    for _ in range(30):
+        result = one.once()
+        world.tick()
+    assert kinds(result) == ["hold"] and len(world.machines()) == 3
+    assert result.stays[max(world.kube.nodes())] == f"the group {fleet} is at its minimum of 2"
 
 
 @pytest.mark.parametrize("skew", [-7200.0, 7200.0])

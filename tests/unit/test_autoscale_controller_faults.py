@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infra.autoscale.controller import Controller, LoopResult, Settings
+from infra.autoscale.controller.notes import IDLE_SINCE, LEAVING, leaving_of, seconds_of
 from infra.autoscale.controller.state import State, loads
 from infra.autoscale.ports import Cloud, FleetId, Kube
 from infra.errors import KubeUnreachable
@@ -189,6 +193,26 @@ def test_a_state_that_cannot_be_read_is_begun_anew(text: str) -> None:
     assert kinds(result) == ["buy"]
     assert loads(world.kube.objects[STATE]["data"]["state"])[1] == ""
     assert world.kube.objects[STATE]["data"]["mine"] == "kept"
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda some: st.lists(some, max_size=3) | st.dictionaries(st.text(max_size=5), some, max_size=3),
+    max_leaves=8,
+)
+PARTS = ("backoffs", "failures", "unready", "unfilled", "flights", "gangs", "told")
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.dictionaries(st.sampled_from(PARTS), ANY), ANY)
+def test_whatever_stands_in_a_state_or_an_annotation_is_no_crash(parts: dict[str, object], other: object) -> None:
+    text = json.dumps({"version": 1, **{key: {} for key in PARTS}, **parts})
+    state, why = loads(text)
+    assert why or loads(state.dumps())[0] == state
+    node = {"metadata": {"annotations": {LEAVING: json.dumps(other), IDLE_SINCE: str(other)}}}
+    found = leaving_of(node)
+    assert found is not None and json.loads(found.dumps())
+    assert seconds_of(node, IDLE_SINCE) is None or isinstance(other, int | float | str)
 
 
 def test_the_state_is_read_back_as_it_was_written() -> None:
