@@ -21,6 +21,7 @@ from infra.cloud import aws as driver
 from infra.cloud.fleets import PATIENCE, Fleets
 from infra.cloud.project.machines import resources
 from infra.kube.api import Limits, connect
+from infra.kube.manifests import autoscaler, bundle
 from infra.local import capacity, control
 from infra.local.endpoint import session_arguments
 from infra.orchestration.offers import price
@@ -29,6 +30,7 @@ from infra.spec.models import Cluster, Pool
 from tests.e2e.kubectl import Kubectl
 from tests.kube import KubeServer
 from tests.kube.machines import Machines
+from tests.kube.rights import refused
 from tests.kube.worker import Worker
 
 TAG = "k8s.io/cluster-autoscaler/"
@@ -167,3 +169,6 @@ def world(text: str, folder: Path, **machines: Any) -> Iterator[World]:
         stack.enter_context(Worker(kube))
         stack.enter_context(double)
         yield found
+        # As a pod it may do no more than the manifests grant it.
+        beyond = refused(kube.seen, bundle.objects(cluster), autoscaler.NAME)
+        assert not beyond, beyond

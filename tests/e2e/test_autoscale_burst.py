@@ -184,5 +184,5 @@ def test_a_burst_over_two_regions(tmp_path: Path) -> None:
 
 
 def jobs(story: Story) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = story.controller.kube.list("/apis/batch/v1/jobs")
+    found: list[dict[str, Any]] = story.place.kubectl("get", "jobs", "-o", "json").json["items"]
     return found

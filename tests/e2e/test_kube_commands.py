@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests.conftest import OURS, Infra, Ran
 from tests.e2e.aws import Hand
 from tests.e2e.kube_objects import node
 from tests.e2e.kubectl import Kubectl
+from tests.e2e.test_kube_api import until
 from tests.e2e.test_kube_client import certificate
 from tests.kube import KubeServer
 from tests.kube.rights import refused
@@ -191,6 +194,30 @@ def test_an_ill_node_gets_a_taint(infra: Infra, kube: KubeServer, kubectl: Kubec
     granted = bundle.objects(load(infra.folder / "cluster.yaml").cluster)
     assert refused(kube.seen, granted, "infra-node-health") == [], "as a pod it may do this and no more"
     assert refused(kube.seen, granted, "flannel") == ["patch nodes one"]
+
+
+def test_the_keeper_of_taints_as_it_runs_in_the_cluster(kube: KubeServer, kubectl: Kubectl, tmp_path: Path) -> None:
+    """A process of its own, an API server that goes away and comes back, and an end when it is told to."""
+    kube.put(node("one"))
+    words = [sys.executable, "-m", "infra", "kube", "health", "--watch", "--every", "1"]
+    config = ["--kubeconfig", str(kubectl.config)]
+    with (tmp_path / "said").open("w") as out:
+        keeper = subprocess.Popen([*words, *config], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    try:
+        until(lambda: any(seen.path.endswith("/nodes") and seen.agent.startswith("infra/") for seen in kube.seen), 60)
+        with kube.away():
+            until(lambda: "does not answer" in (tmp_path / "said").read_text(), 60)
+        condition = {"type": "GpuMissing", "status": "True", "message": "3 of 4 GPUs on the bus"}
+        patch = json.dumps({"status": {"conditions": [condition]}})
+        kubectl("patch", "node", "one", "--subresource=status", "-p", patch)
+        until(lambda: "infra/ill" in kubectl("get", "node", "one", "-o", "jsonpath={.spec.taints[*].key}").out, 60)
+        keeper.terminate()
+        assert keeper.wait(30) == 0
+    finally:
+        keeper.kill()
+    said = (tmp_path / "said").read_text()
+    assert said.count("does not answer") == 1 and "answers again" in said and "Traceback" not in said
+    assert "one gets infra/ill=GpuMissing: 3 of 4 GPUs on the bus" in said
 
 
 def test_a_token_for_a_machine_by_hand(infra: Infra, kube: KubeServer, kubectl: Kubectl, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from infra import assets
 from infra.errors import SpecError
 from infra.kube import health as nodes
 from infra.kube.manifests import autoscaler, bundle, flannel, health, iam, storage
@@ -249,6 +250,16 @@ def test_the_kernels_words_for_a_gpu_that_must_be_reset() -> None:
     assert said("NVRM: Xid (PCI:0000:2b:00): 794, pid=7, x") == []
     types = {item["type"] for name in ("xid.json", "missing.json") for item in json.loads(data[name])["conditions"]}
     assert types == {nodes.GPU_FAULT, nodes.GPU_MISSING} <= set(nodes.CONDITIONS)
+
+
+def test_the_role_in_terraform_has_the_same_rights() -> None:
+    """What ``--iam`` prints is what the module of the control plane's role says."""
+    text = (assets.root("terraform") / "modules" / "identity" / "policies.tf").read_text()
+    looks, changes = iam.document(lab("research-lab"))["Statement"]
+    for statement in (looks, changes):
+        found = re.search(rf'sid\s+= "{statement["Sid"]}".*?actions\s+= \[(.*?)\]', text, re.DOTALL)
+        assert found and sorted(re.findall(r'"([^"]+)"', found[1])) == sorted(statement["Action"])
+    assert 'variable = "autoscaling:ResourceTag/k8s.io/cluster-autoscaler/${var.cluster}"' in text
 
 
 def test_without_kubernetes() -> None:

@@ -125,7 +125,8 @@ def _xid() -> str:
         {
             "plugin": "kmsg",
             "logPath": "/dev/kmsg",
-            "lookback": "5m",
+            # All since the boot: a detector that is started anew must not forget a fault.
+            "lookback": "8760h",
             "bufferSize": 10,
             "source": "gpu-monitor",
             "conditions": [{"type": GPU_FAULT, "reason": "GpusAreWell", "message": "no GPU reported a fatal error"}],
@@ -148,6 +149,7 @@ def _missing() -> str:
                 "timeout": "10s",
                 "max_output_length": 80,
                 "concurrency": 1,
+                "skip_initial_status": True,  # nobody is well before the first count
                 "enable_message_change_based_condition_update": True,
             },
             "source": "gpu-count",

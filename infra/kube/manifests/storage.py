@@ -116,6 +116,7 @@ def _controller() -> Raw:
         "args": [
             "--csi-address=/csi/csi.sock",
             "--extra-create-metadata=true",
+            "--feature-gates=VolumeAttributesClass=false",  # the driver has none, and the role may not watch them
             "--leader-election",
             f"--leader-election-namespace={SYSTEM}",
             "--timeout=1200s",
