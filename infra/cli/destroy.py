@@ -68,6 +68,10 @@ def command(
         for line in said if not as_json else ():
             click.echo(line)
         _apply(site, plan, as_json)
+        said = destroy.forget(site, plan)
+        site.notes += said
+        for line in said if not as_json else ():
+            click.echo(line)
         _done(site, plan, found, tuple(wanted) if not only else (), as_json)
     return 0
 

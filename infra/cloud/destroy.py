@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from infra.cloud import buckets, planning
+from infra.cloud import buckets, parameters, planning
 from infra.cloud.aws import translated
 from infra.cloud.mending import known as knowing
 from infra.cloud.mending import recovery, strays
 from infra.cloud.mending.known import Known, Thing
 from infra.cloud.planning import RegionSink, Request
+from infra.cloud.project import joining
 from infra.cloud.site import Site
 from infra.errors import Problem, Refused, UsageError
 from infra.plan.drift import lasting
@@ -207,6 +208,16 @@ def left(site: Site, regions: Sequence[str]) -> list[Left]:
         names = tuple(f"{stray.kind} {stray.id}" for stray in unknown)
         found.append(Left(region, tuple(title(thing.address) for thing in known.things), names))
     return found
+
+
+def forget(site: Site, plan: Plan) -> list[str]:
+    """Sentences on what a control plane that the plan destroyed had left in SSM, and is removed now: a later cluster of
+    the same name would join by it."""
+    gone = [change for region in plan.regions for change in region.changes if change.action == "delete"]
+    if not any(change.address.startswith(joining.PLANE) for change in gone):
+        return []
+    names = parameters.forget(site.session, site.cluster.cluster)
+    return [f"removed {len(names)} parameters from SSM, by which machines joined: {', '.join(names)}"] if names else []
 
 
 def stays(site: Site) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ DRIVER = ("*nvidia*", "libcuda1", "libnvcuvid1")
 
 @pytest.fixture
 def node(bed: Bed, tmp_path: Path) -> Iterator[Node]:
-    yield Node(bed, tmp_path, debian=["jq", "kmod"])
+    yield Node(bed, tmp_path, debian=["curl", "jq", "kmod", "openssl"])
 
 
 def driver(branch: str, module: str = "proprietary", **more: Any) -> dict[str, Any]:
@@ -156,14 +157,30 @@ def test_a_kubernetes_node(node: Node) -> None:
     assert "runtimes.nvidia" in node.machine.get("/etc/containerd/config.toml").decode()
     node.converge(["kubernetes"], wanted).unchanged()
 
-    # Labels are the place's; they are read when it becomes known, and at every start.
-    place = '{"labels": {"lab/queue": "batch", "a": "b"}, "taints": ["nvidia.com/gpu=:NoSchedule"]}'
-    line = 'KUBELET_EXTRA_ARGS="--node-labels=a=b,lab/queue=batch --register-with-taints=nvidia.com/gpu=:NoSchedule"'
-    node.machine.put(place, "/etc/infra/place.json")
-    node.machine.run(f"for i in $(seq 50); do grep -qxF '{line}' /etc/default/kubelet && exit; sleep 0.2; done; exit 1")
-    node.machine.put('{"labels": {}}', "/etc/infra/place.json")
-    node.machine.reboot()
-    assert node.machine.settle().get("/etc/default/kubelet").decode() == 'KUBELET_EXTRA_ARGS=""\n'
+    # It joins at its start when it is told its place; here its place says that it is no node.
+    node.machine.put('{"role": "host"}', "/etc/infra/place.json")
+    node.machine.run("systemd-analyze verify infra-join.service && systemctl start infra-join.service")
+    node.machine.run(
+        "for i in $(seq 50); do journalctl -u infra-join | grep 'not to be a node' && exit; sleep 0.2; done; exit 1"
+    )
+
+    # A machine that is a node goes to another minor version with its cluster, never by a converge.
+    node.machine.run("mkdir -p /etc/kubernetes && touch /etc/kubernetes/kubelet.conf")
+    node.converge(["kubernetes"], driver("580") | {"kubernetes": {"version": "1.35"}}).unchanged()
+    assert node.packages(*tools) == dict.fromkeys(tools, "!1.36.2-1.1")
+
+
+def test_a_machine_of_the_control_plane(node: Node) -> None:
+    networks = {"pod_cidr": "10.32.0.0/13", "service_cidr": "10.31.0.0/16"}
+    wanted: dict[str, Any] = {"kubernetes": {"version": "1.36", **networks}, "cluster": "lab"}
+    node.converge(["kubernetes::control_plane"], wanted).well()
+    told = json.loads(node.machine.get("/etc/infra/kubeadm.json"))
+    assert told["cluster"]["networking"]["podSubnet"] == "10.32.0.0/13" and told["cluster"]["clusterName"] == "lab"
+    assert told["kubelet"]["cgroupDriver"] == "systemd"
+    node.machine.run("systemd-analyze verify infra-control-plane.service infra-kube-renew.timer")
+    node.machine.run("systemctl is-enabled infra-control-plane.service infra-kube-renew.timer")
+    node.machine.run("/usr/local/lib/infra/control-plane --help")
+    node.converge(["kubernetes::control_plane"], wanted).unchanged()
 
 
 def test_the_adapters_software_is_what_was_asked_for(node: Node, tmp_path: Path) -> None:

@@ -3,10 +3,14 @@
 # A machine becomes a node by itself at its start. Labels, taints and the cluster are told to it by its place; the token
 # comes from SSM. A machine on the floor has no place: infra node bootstrap hands it what it needs.
 
-include_recipe 'base::tools'
+%w[/etc/infra /usr/local/lib/infra /var/lib/infra].each do |path|
+  directory path do
+    mode '0755'
+  end
+end
 
-# They read JSON.
-package 'jq'
+# The scripts ask SSM, and read JSON.
+package %w[curl jq]
 
 %w[kube join kube-upgrade].each do |name|
   cookbook_file "/usr/local/lib/infra/#{name}" do
