@@ -144,6 +144,20 @@ def test_manifests_are_compared_and_applied(infra: Infra, kubectl: Kubectl) -> N
     )
 
 
+def test_a_server_in_trouble_is_no_half_cluster(infra: Infra, kube: KubeServer, kubectl: Kubectl) -> None:
+    """What is asked twice does no harm; what fails says so, and the same command goes on."""
+    kube.fault(method="PATCH", path="/daemonsets/", cut="after")
+    kube.fault(method="PATCH", path="/configmaps/", code=503, retry_after=1)
+    kube.fault(method="PATCH", path="/deployments/", code=403, times=None)
+    assert "we may not PATCH" in infra("kube", "manifests", "--apply", code=1).err
+    assert "kube-flannel" in kubectl("get", "ns").out, "what came before is there"
+    kube.faults.clear()
+    left = states(infra("kube", "manifests", "--diff", "--json", code=2))
+    assert {left["Namespace kube-flannel"], left["DaemonSet kube-flannel/kube-flannel"]} == {"same", "create"}
+    infra("kube", "manifests", "--apply")
+    infra("kube", "manifests", "--diff", code=0)
+
+
 def test_nodes_stand_beside_machines(infra: Infra, kube: KubeServer, kubectl: Kubectl) -> None:
     kube.put(node("titan-01"))
     kube.put(node("laptop", ready=False))

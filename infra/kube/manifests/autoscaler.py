@@ -11,6 +11,7 @@ from infra.kube.manifests.objects import (
     Raw,
     account,
     deployment,
+    from_field,
     mount,
     needs,
     role,
@@ -37,12 +38,17 @@ def objects(cluster: Cluster, text: str) -> list[Raw]:
     assert cluster.kubernetes is not None
     machines = cluster.kubernetes.control_plane.count
     data = {"cluster.yaml": text}
+    marks = {
+        "infra/settings": digest(data),
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(METRICS_PORT),
+    }
     found = [
         account(NAME),
         *role(NAME, _everywhere()),
         *role(NAME, _own(), within=SYSTEM),
         settings(f"{NAME}-cluster", data),
-        deployment(NAME, _pod(cluster), replicas=2 if machines > 1 else 1, marks={"infra/settings": digest(data)}),
+        deployment(NAME, _pod(cluster), replicas=2 if machines > 1 else 1, marks=marks),
     ]
     if machines > 1:
         found.append(_budget(NAME, {"app": NAME}))
@@ -89,7 +95,15 @@ def _pod(cluster: Cluster) -> Raw:
         "image": images.ours(cluster),
         "args": ["autoscale", "run", "--file", f"{FOLDER}/cluster.yaml", "--metrics", str(METRICS_PORT)],
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": "metrics"}, **patience},
-        "env": [{"name": "HOME", "value": "/tmp"}],
+        "env": [
+            {"name": "HOME", "value": "/tmp"},
+            from_field("POD_NAME", "metadata.name"),
+            # Where notices go; a secret of the lab's own, if there is one.
+            {
+                "name": "INFRA_WEBHOOK",
+                "valueFrom": {"secretKeyRef": {"name": NAME, "key": "webhook", "optional": True}},
+            },
+        ],
         "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
         "resources": needs("100m", "300Mi", "1Gi"),
         "securityContext": CONFINED,
