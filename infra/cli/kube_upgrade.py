@@ -32,9 +32,18 @@ Run it again after whatever happened: it goes on where it stopped.
 @reach_options
 @click.option("--to", default="", metavar="1.37", help="The version; default: kubernetes.version of the file.")
 @click.option("--dry-run", is_flag=True, help="Show the steps; change nothing.")
+@click.option("--no-drain", is_flag=True, help="Do not drain machines first.")
 @click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
 def command(
-    file: Path, endpoint: str | None, as_json: bool, way: Way, reach: Reach, to: str, dry_run: bool, yes: bool
+    file: Path,
+    endpoint: str | None,
+    as_json: bool,
+    way: Way,
+    reach: Reach,
+    to: str,
+    dry_run: bool,
+    no_drain: bool,
+    yes: bool,
 ) -> int:
     """Take the control plane to another minor version, one machine after the other, and then the metal, each drained.
 
@@ -62,7 +71,7 @@ def command(
             )
         if not yes and not click.confirm("Do it?"):
             raise Refused("nothing was done", why="the answer was no", fix="run it again when it suits")
-        failed = _carry_out(loaded, way, reach, kube, upgrade, quiet=as_json)
+        failed = _carry_out(loaded, way, reach, kube, upgrade, drain=not no_drain, quiet=as_json)
     if as_json:
         data = {"format": 1, "cluster": loaded.cluster.cluster, "done": not dry_run and not failed}
         wrong = [{"node": name, "kind": error.kind, "problems": _problems(error)} for name, error in failed.items()]
@@ -112,7 +121,7 @@ def _notes(loaded: Loaded, upgrade: Upgrade) -> list[str]:
 
 
 def _carry_out(
-    loaded: Loaded, way: Way, reach: Reach, kube: Api, upgrade: Upgrade, *, quiet: bool
+    loaded: Loaded, way: Way, reach: Reach, kube: Api, upgrade: Upgrade, *, drain: bool, quiet: bool
 ) -> dict[str, InfraError]:
     from infra import proc
     from infra.cli.node_choose import choose
@@ -131,7 +140,8 @@ def _carry_out(
 
     options = [*(["--kubeconfig", str(way.kubeconfig)] if way.kubeconfig else [])]
     options += ["--context", way.context or loaded.cluster.cluster]
-    ways = kube_upgrade.Ways(chosen.fleet, kube, Kubectl(options=tuple(options), cancel=cancel), say)
+    kubectl = Kubectl(options=tuple(options), cancel=cancel) if drain else None
+    ways = kube_upgrade.Ways(chosen.fleet, kube, kubectl, say)
     with proc.on_ctrl_c(cancel, lambda text: click.echo(text, err=True)):
         results = kube_upgrade.carry_out(loaded.cluster, upgrade.steps, machines, upgrade.to, ways)
     return {name: error for name, error in results.items() if error is not None}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class Machines:
         self.done: list[str] = []
         self.broken: set[str] = set()
         self.marks: set[str] = set()
+        self.drains = True
         self.lock = threading.Lock()
 
     def connect(self, machine: Node) -> Link:
@@ -77,7 +79,8 @@ class Link:
             all_.marks.discard(name)
         else:
             assert script.startswith(COMMAND)
-            assert all_.kubectl("get", "node", name, "-o", "jsonpath={.spec.unschedulable}").out == "true"
+            aside = all_.kubectl("get", "node", name, "-o", "jsonpath={.spec.unschedulable}").out == "true"
+            assert aside is all_.drains
             with all_.lock:
                 all_.done.append(f"{name} {' '.join(args)}")
             if name in all_.broken:
@@ -173,6 +176,11 @@ def test_a_budget_that_forbids_the_drain(kube: KubeServer, kubectl: Kubectl) -> 
     assert isinstance(results["titan-1"], Refused) and "could not be drained" in results["titan-1"].text()
     assert "titan-1 node 1.37" not in world.machines.done
     assert "SchedulingDisabled" not in kubectl("get", "node", "titan-1").out
+    world.machines.drains = False
+    undrained = replace(world.ways, kubectl=None)
+    left = world.plan().steps
+    assert set(kube_upgrade.carry_out(world.cluster, left, world.nodes, "1.37", undrained).values()) == {None}
+    assert "titan-1 node 1.37" in world.machines.done and world.plan(server="v1.37.0").empty
 
 
 def test_the_command(

@@ -5,6 +5,7 @@ What was done stands on the machines and in the cluster, so a run that was kille
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -30,11 +31,12 @@ Say = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How machines and cluster are reached, and to whom it is told. ``ready`` in seconds."""
+    """How machines and cluster are reached, and to whom it is told. ``kubectl`` None: nothing is drained. ``ready`` in
+    seconds."""
 
     fleet: Fleet
     kube: Kube
-    kubectl: Kubectl
+    kubectl: Kubectl | None
     say: Say
     ready: float = READY
     pause: Callable[[float], object] = time.sleep
@@ -71,13 +73,14 @@ def one(step: Step, node: Node, to: str, ways: Ways) -> None:
     def say(text: str) -> None:
         ways.say(node.name, text)
 
-    with closing(ways.fleet.connect(node)) as link:
-        marked = link.run(f"test -e {MARK}", check=False).code == 0
-        with aside(link, step.node, ways.kubectl, say, marked=marked):
-            say(f"{COMMAND} {step.how} {to}")
-            link.run(f'{COMMAND} "$@"', step.how, to, deadline=DEADLINE, on_line=say)
-            # Inside: an API server that is just coming back could not take the node back in.
-            _wait(step, node, to, ways)
+    with closing(ways.fleet.connect(node)) as link, contextlib.ExitStack() as stack:
+        if ways.kubectl is not None:
+            marked = link.run(f"test -e {MARK}", check=False).code == 0
+            stack.enter_context(aside(link, step.node, ways.kubectl, say, marked=marked))
+        say(f"{COMMAND} {step.how} {to}")
+        link.run(f'{COMMAND} "$@"', step.how, to, deadline=DEADLINE, on_line=say)
+        # Inside: an API server that is just coming back could not take the node back in.
+        _wait(step, node, to, ways)
     say(f"has Kubernetes {to}")
 
 
