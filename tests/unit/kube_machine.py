@@ -107,7 +107,8 @@ class Machine:
         for folder in ("etc/infra", "run/infra", "bin", "var/lib/infra/policy/current/bin"):
             (self.root / folder).mkdir(parents=True)
         (self.top / "lab").mkdir(exist_ok=True)
-        shutil.copy(CHEF / "bin/aws", self.root / "var/lib/infra/policy/current/bin/aws")
+        signing = "" if self.ssm.strict else "signature() { echo none; }\n"
+        (self.root / "var/lib/infra/policy/current/bin/aws").write_text((CHEF / "bin/aws").read_text() + signing)
         self.program("kubeadm", KUBEADM)
         raw, self.hash = authority(self.top)
         (self.root / "ca.pem").write_bytes(raw)

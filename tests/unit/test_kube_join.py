@@ -43,7 +43,9 @@ def published(machine: Machine, *, minutes: float = 90, **more: str) -> None:
     machine.ssm.put(JOIN, json.dumps(told | more), kind="SecureString")
 
 
-def test_the_first_makes_the_cluster_and_the_others_join(plane: Machine, ssm: Ssm, tmp_path: Path) -> None:
+def test_the_first_makes_the_cluster_and_the_others_join(tmp_path: Path, ssm: Ssm) -> None:
+    ssm.strict = True
+    plane = Machine(tmp_path, "a1", ssm, "control-plane")
     plane.run("control-plane", "--once")
     assert plane.did == ["init", "token create"] and plane.done and plane.left() == []
     assert plane.published == {
@@ -237,7 +239,7 @@ def test_a_node_whose_driver_does_not_answer_gets_a_taint(tmp_path: Path, ssm: S
         (device / "vendor").write_text("0x10de\n")
         (device / "class").write_text("0x030000\n")
     node.program("nvidia-smi", f'#!/bin/sh\nfor n in $(seq {answers}); do echo "GPU $n: x"; done\n')
-    published(node)
+    published(node, endpoint=ssm.url.removeprefix("http://"))  # somebody answers there; who, kubeadm looks at
     given = tmp_path / "given"
     given.write_text(json.dumps({**node.published, "labels": {"lab/queue": "interactive"}}))
     (node.root / "etc/infra/place.json").unlink()

@@ -75,7 +75,7 @@ def test_every_resource_that_can_be_tagged_is_and_names_its_own_address(
     for name, type_, label, body in resources(parsed):
         where = f"{name}: {type_}.{label}"
         if type_ == "aws_autoscaling_group":  # its tags are blocks made from a local
-            assert f'"infra:address" = "${{var.address}}.{type_}.{label}"' in parsed[name].text, where
+            assert f'"infra:address" = "${{var.address}}.{type_}.{label}' in parsed[name].text, where
             continue
         if "tags" not in known[type_]["arguments"]:
             continue
