@@ -57,8 +57,9 @@ def reach(loaded: Loaded, way: Way) -> Api:
     try:
         return api.connect(way.kubeconfig, name)
     except UsageError as error:
-        if name in contexts(way):
-            raise
+        there = contexts(way)
+        if there is None or name in there:
+            raise  # the file itself is wrong, or the context is
         raise UsageError(
             f"no context of your kubeconfig is called {name}",
             where=str(way.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"),
@@ -87,17 +88,17 @@ def known(way: Way) -> bool:
     return any(path.is_file() for path in _files(way))
 
 
-def contexts(way: Way) -> set[str]:
-    """The names of the contexts of all files in use."""
+def contexts(way: Way) -> set[str] | None:
+    """The names of the contexts of all files in use; None when one cannot be read."""
     import yaml
 
-    found = set()
+    found: set[str] = set()
     for path in filter(Path.is_file, _files(way)):
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
             found |= {str(item.get("name")) for item in data.get("contexts") or ()}
         except (OSError, ValueError, AttributeError, yaml.YAMLError):
-            continue
+            return None
     return found
 
 

@@ -294,3 +294,5 @@ def test_what_the_control_plane_left_in_aws(infra: Infra, tmp_path: Path) -> Non
         said = infra("kube", "join-token", "--json").json
         assert not said["new"] and said["token"] == body["token"] and said["expires"] == expires
     assert "does not answer" in infra("kube", "nodes", code=1).err
+    (tmp_path / "kubeconfig").write_text("x: [")
+    assert "the kubeconfig cannot be used" in infra("kube", "nodes", code=1).err
