@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from infra.autoscale.controller import Controller, LoopResult, Settings
+from infra.autoscale.ports import Failure
 from infra.errors import KubeUnreachable
 from tests.unit.worlds import World, price
 
@@ -130,6 +131,23 @@ def test_a_group_that_cannot_launch_rests_alone() -> None:
     result = one.once()
     assert list(result.backoffs) == [WEST]
     assert "does not launch: there is no capacity" in result.explain("default/train")
+
+
+def test_a_group_over_several_zones_rests_when_all_of_them_refused() -> None:
+    world = World()
+    wide = world.cloud.add("us-west-2/wide", "g5.xlarge", zones=("us-west-2a", "us-west-2b"))
+    world.cloud.add(EAST, "g5.xlarge")
+    world.pod("train", gpus=1)
+    one = controller(world)
+    one.once()
+    group = world.cloud.groups[wide]
+    for number, zone in enumerate(("us-west-2a", "us-west-2b")):
+        world.clock.time += 15
+        failed = Failure(f"a{number}", world.clock.now(), world.cloud.code, "no capacity", zone, "g5.xlarge")
+        group.failures.append(failed)
+        # The group tries its other zone by itself, so the first refusal takes nothing from it.
+        assert kinds(one.once()) == [["back-off"], ["back-off", "lower", "buy"]][number]
+    assert world.desired() == {EAST: 1}
 
 
 def test_the_next_type_of_a_group_is_reckoned_with_when_the_first_is_out() -> None:

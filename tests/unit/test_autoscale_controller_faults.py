@@ -154,6 +154,49 @@ def test_who_was_held_up_for_too_long_stops_before_its_next_write() -> None:
     assert world.cloud.calls == [("resize", fleet, 1)]
 
 
+def test_who_was_held_up_sends_no_machine_off_either() -> None:
+    world = World()
+    world.cloud.add("us-west-2/cpu", "m5.xlarge", desired=1)
+    world.tick()
+    world.tick(120)
+    first, second = controller(world, "one", idle_minutes=2), controller(world, "two")
+    first.once()
+    world.clock.time += 115
+    first.once()
+    look = world.cloud.look
+
+    def slow() -> object:
+        world.cloud.look = look  # type: ignore[method-assign]
+        second.once()
+        world.clock.time += 100
+        assert second.once().leading
+        world.kube.writes.clear()
+        return look()
+
+    world.cloud.look = slow  # type: ignore[method-assign, assignment]
+    world.clock.time += 10
+    assert kinds(first.once())[-1] == "follow"
+    assert not world.kube.writes
+    assert kinds(controller(world, "two", idle_minutes=2).once()) == ["leave"], "there was something to do"
+
+
+def test_a_node_whose_machine_went_while_nobody_looked_is_forgotten() -> None:
+    world = World()
+    fleet = world.cloud.add("us-west-2/cpu", "m5.xlarge", desired=2)
+    world.node("host", "m5.xlarge", "us-west-2a", providerID="aws:///us-west-2a/i-host")
+    world.tick()
+    world.tick(120)
+    controller(world).once()
+    world.cloud.end(fleet, "i-00001")
+    world.tick(60)
+    world.tick(60)
+    world.tick(60)
+    world.tick(120)
+    assert "i-00001" not in world.cloud.groups[fleet].machines and world.kube.nodes()["ip-00001"]
+    assert kinds(controller(world).once()) == ["forget"]
+    assert set(world.kube.nodes()) == {"ip-00002", "ip-00003", "host"}, "a machine of no group is nobody's to forget"
+
+
 def test_a_lease_that_cannot_be_renewed_is_lost_after_a_while() -> None:
     world = World()
     world.cloud.add("us-west-2/cpu", "m5.xlarge")

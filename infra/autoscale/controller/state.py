@@ -148,4 +148,5 @@ def _fleet(raw: dict[str, Any]) -> Fleet:
         taints=tuple(Taint(*_texts(one)) for one in raw["taints"]),
         resources={str(key): str(value) for key, value in raw["resources"].items()},
         machines=tuple(Machine(**one) for one in raw["machines"]),
+        pool_maximum=int(raw["pool_maximum"]),
     )
