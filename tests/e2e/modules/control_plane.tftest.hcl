@@ -30,7 +30,10 @@ variables {
   cidr             = "10.40.0.0/16"
   subnets          = { "us-west-2b" = "subnet-b", "us-west-2a" = "subnet-a", "us-west-2c" = "subnet-c" }
   api_from         = ["203.0.113.0/24"]
-  security_groups  = ["sg-00000001"]
+  overlay_from     = ["10.41.0.0/16"]
+  nodes            = "sg-00000001"
+  place            = { "role" = "control-plane", "cluster" = "lab" }
+  security_groups  = []
   instance_profile = "lab-us-west-2-control-plane"
 }
 
@@ -48,6 +51,20 @@ run "three_machines_in_three_zones" {
   assert {
     condition     = output.endpoint == "lab-api.elb.us-west-2.amazonaws.com:6443"
     error_message = "The endpoint is the balancer's."
+  }
+
+  assert {
+    condition = alltrue([for machine in aws_instance.this : strcontains(machine.user_data, "/etc/infra/place.json")]) && jsondecode(local.place) == {
+      "role"    = "control-plane"
+      "cluster" = "lab"
+      "api"     = "lab-api.elb.us-west-2.amazonaws.com:6443"
+    }
+    error_message = "Each machine is told where the API is."
+  }
+
+  assert {
+    condition     = alltrue([for machine in aws_instance.this : !contains(machine.vpc_security_group_ids, var.nodes)])
+    error_message = "Whoever is in the group of the nodes would be let in to etcd."
   }
 }
 
