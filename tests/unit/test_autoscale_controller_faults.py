@@ -15,19 +15,13 @@ from infra.autoscale.controller.notes import IDLE_SINCE, LEAVING, leaving_of, se
 from infra.autoscale.controller.state import State, loads
 from infra.autoscale.ports import Cloud, FleetId, Kube
 from infra.errors import KubeUnreachable
-from tests.unit.worlds import Fragile, Killed, World, price
+from tests.unit.doubles import Fragile, Killed, price
+from tests.unit.test_autoscale_controller import controller, kinds
+from tests.unit.worlds import World
 
 WEST, EAST = "us-west-2/gang", "us-east-1/gang"
 STATE = "/api/v1/namespaces/kube-system/configmaps/infra-autoscaler"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/infra-autoscaler"
-
-
-def controller(world: World, identity: str = "one", **more: float) -> Controller:
-    return Controller(world.kube, world.cloud, price, world.clock, Settings(identity=identity, **more))  # type: ignore[arg-type]
-
-
-def kinds(result: LoopResult) -> list[str]:
-    return [one.kind for one in result.decisions if one.kind not in ("lead", "warn")]
 
 
 def gangs(capacity: int) -> World:

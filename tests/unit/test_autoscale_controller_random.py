@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from infra.autoscale.controller import Controller, Settings
 from infra.errors import KubeUnreachable
-from tests.unit.worlds import Fragile, Killed, World, price
+from tests.unit.doubles import Fragile, Killed, price
+from tests.unit.worlds import World
 
 GANG = 3
 EVENTS = st.sampled_from(
