@@ -242,3 +242,14 @@ def test_a_gang_that_fits_into_no_zone_buys_nothing() -> None:
     assert (found.started, found.machines) == (0, 0)
     whole = simulate(Scene(jobs, (group("p", offer("g8"), maximum=2),)), Ours())
     assert (whole.started, whole.rounds, whole.partial_gangs) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("policy", [Ours, PerPod, Reference])
+def test_a_gang_for_which_there_is_never_enough_is_tried_again_and_the_simulation_ends(policy: type[Policy]) -> None:
+    gang = Gang("default/train", 3, "zone")
+    jobs = tuple(job(one) for one in pods("train", 3, gpus=8, gang=gang, tolerations=TOLERATE_GPU))
+    cheap = offer("g8")
+    scene = Scene(jobs, (group("p", cheap, maximum=9),))
+    found = simulate(scene, policy(), Settings(capacity={cheap.place: 2}))
+    assert found.refused
+    assert found.seconds <= 2 * 3600 + 900

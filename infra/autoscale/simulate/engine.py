@@ -36,7 +36,8 @@ from infra.autoscale.snapshot import (
 
 ARRIVE, JOIN, DONE, LOOK = range(4)
 PATIENCE = 2 * 3600.0
-"""Seconds without anything happening but looks, after which what waits is taken to wait for ever."""
+"""Seconds in which no work came, began or ended, after which what waits is taken to wait for ever: machines may well
+come and go meanwhile, as for a gang for which there is never enough capacity."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class _Run:
         self.events: list[tuple[float, int, int, str, int]] = []
         self.jobs = {job.pod.key: job for job in scene.jobs}
         self.now, self.next_look, self.number = 0.0, math.inf, 0
-        self.moved = self.worked = 0.0
+        self.worked = 0.0
+        self.patience = max(PATIENCE, 4 * (settings.launch + settings.join * (1 + settings.spread)))
         self.queues: dict[object, dict[str, None]] = defaultdict(dict)
         self.fresh: set[object] = set()
         self.wanted = 0
@@ -138,7 +140,7 @@ class _Run:
         """Nothing counts after this moment."""
         if self._to_come():
             return self.settings.horizon
-        rest = self.moved + PATIENCE if self.waiting else self.worked + self.settings.tail
+        rest = self.worked + (self.patience if self.waiting else self.settings.tail)
         return min(self.settings.horizon, rest)
 
     def _to_come(self) -> bool:
@@ -152,7 +154,6 @@ class _Run:
 
     def _touch(self) -> None:
         """Something has happened: the scheduler and the policy are to look."""
-        self.moved = self.now
         self._wake(self.now)
 
     def _wake(self, when: float) -> None:
@@ -170,6 +171,7 @@ class _Run:
             return self.now == self.next_look
         if what == ARRIVE:
             self.track.arrived += 1
+            self.worked = self.now
             job = self.jobs[name]
             self._enqueue(name, job)
             if job.pod.needs.gang is not None:
@@ -284,7 +286,7 @@ class _Run:
         self.track.start(pod, self.now)
         if math.isfinite(job.duration):
             self._push(self.now + job.duration, DONE, key, self.generation[key])
-        self.moved = self.worked = self.now
+        self.worked = self.now
 
     def _count_partial(self) -> None:
         """A gang is partial when some of it runs, some waits, and fewer run than it needs."""
@@ -361,7 +363,6 @@ class _Run:
         self.track.paid(offer.price)
         wait = self.settings.launch + self.settings.join * (1 + self.settings.spread * chance.random())
         self._push(self.now + wait, JOIN, name)
-        self.moved = self.now
 
     def _remove(self, name: str) -> None:
         """Terminate a machine; work on it waits anew. Nobody terminates what belongs to no group."""
