@@ -126,7 +126,7 @@ def _in_vain(berth: Berth, fresh: bool, view: View, state: State, offers: Offers
     places = [place for key in mine if (place := place_of(key))]
     if not places:
         return False
-    # A group over several zones tries the others by itself; so it does not with further types, as soon as we know.
+    # A group over several zones tries the others by itself: only when all refused is there nowhere left to try.
     zones = berth.fleet.zones
     return any(not place.zone or len(zones) == 1 or offers.starved(place._replace(zone=""), zones) for place in places)
 
