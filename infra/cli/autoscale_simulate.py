@@ -71,7 +71,7 @@ def command(
     Dollars, waits, launch rounds, GPUs that nobody could use, gangs of which only a part ran. Nothing is bought, no
     cluster is asked. Equal input and seed give equal output.
     """
-    from infra.autoscale.simulate.engine import Settings
+    from infra.autoscale.simulate.scene import Settings
     from infra.orchestration import simulation
 
     names = [name for name in types.split(",") if name]

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from infra import files
 from infra.autoscale.dump import read_dump
-from infra.autoscale.simulate.engine import Scene, Settings, simulate
+from infra.autoscale.simulate.engine import simulate
 from infra.autoscale.simulate.ours import Ours
 from infra.autoscale.simulate.per_pod import PerPod
 from infra.autoscale.simulate.policy import Policy
 from infra.autoscale.simulate.reference import Reference
 from infra.autoscale.simulate.results import Result
+from infra.autoscale.simulate.scene import Scene, Settings
 from infra.autoscale.simulate.trace import Job, burst, faster, lasting, read_trace
 from infra.autoscale.snapshot import Group, Snapshot
 from infra.errors import UsageError

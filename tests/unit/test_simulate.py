@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.autoscale.simulate.engine import Scene, Settings, simulate
+from infra.autoscale.simulate.engine import simulate
 from infra.autoscale.simulate.ours import Ours
 from infra.autoscale.simulate.per_pod import PerPod
 from infra.autoscale.simulate.policy import Policy
 from infra.autoscale.simulate.reference import Reference
 from infra.autoscale.simulate.results import Bill, Billing, Result, percentile
+from infra.autoscale.simulate.scene import Scene, Settings
 from infra.autoscale.simulate.trace import Job, burst, faster, lasting, read_trace
 from infra.autoscale.snapshot import Gang, Pod
 from infra.errors import UsageError

@@ -10,21 +10,20 @@ import heapq
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from infra.autoscale.daemons import overhead
 from infra.autoscale.market import labels_of
-from infra.autoscale.simulate.floor import Floor, Scheduler
+from infra.autoscale.simulate.floor import Floor
 from infra.autoscale.simulate.policy import Launch, Policy, View
-from infra.autoscale.simulate.results import Bill, Billing, Result, Track
+from infra.autoscale.simulate.results import Bill, Result, Track
+from infra.autoscale.simulate.scene import Scene, Settings
 from infra.autoscale.simulate.trace import GPU, Job
 from infra.autoscale.snapshot import (
     HOSTNAME,
     NAME,
     REGION,
     ZONE,
-    Daemon,
     Group,
     Node,
     Offer,
@@ -38,35 +37,6 @@ ARRIVE, JOIN, DONE, LOOK = range(4)
 PATIENCE = 2 * 3600.0
 """Seconds in which no work came, began or ended, after which what waits is taken to wait for ever: machines may well
 come and go meanwhile, as for a gang for which there is never enough capacity."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """``launch`` seconds from the order until a machine runs and is paid for; ``join`` from there until it takes pods,
-    drawn up to ``spread`` (a share) longer. ``capacity``: machines that a place has, unlimited where it is not named.
-    ``tail``: seconds after the last work for which machines that are still there are paid."""
-
-    launch: float = 30.0
-    join: float = 90.0
-    spread: float = 0.2
-    seed: int = 0
-    billing: Billing = "second"
-    capacity: Mapping[Place, int] = field(default_factory=dict)
-    scheduler: Scheduler = "pack"
-    tail: float = 3600.0
-    horizon: float = math.inf
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What there is to simulate. ``nodes`` are there from the start and cost what their group's offer does; those
-    without a group cost nothing. ``bound`` run on them for as long as the simulation lasts."""
-
-    jobs: tuple[Job, ...]
-    groups: tuple[Group, ...]
-    nodes: tuple[Node, ...] = ()
-    bound: tuple[Pod, ...] = ()
-    daemons: tuple[Daemon, ...] = ()
 
 
 @dataclass
