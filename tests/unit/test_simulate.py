@@ -185,9 +185,9 @@ def test_the_sample_of_openb_is_read_as_the_trace_is() -> None:
 
 def test_the_whole_of_openb_where_it_is_there() -> None:
     """INFRA_TRACES names a folder that holds openb/pods.csv; it is not part of the product."""
-    path = Path(os.environ.get("INFRA_TRACES", "../shared/traces")) / "openb" / "pods.csv"
+    path = Path(os.environ.get("INFRA_TRACES", "")) / "openb" / "pods.csv"
     if not path.is_file():
-        pytest.skip(f"no {path}")
+        pytest.skip("INFRA_TRACES names no folder with openb/pods.csv")
     jobs = read_trace(path.read_text(), "pods.csv")
     assert len(jobs) == 8152
     assert sum(dict(job.pod.needs.requests).get("nvidia.com/gpu", 0) for job in jobs) == 7433
