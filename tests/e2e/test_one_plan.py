@@ -25,6 +25,7 @@ def test_bakes_terraform_and_machines_are_one_plan_and_then_there_is_none(
     lab = yaml.safe_load((LABS / "research-lab.yaml").read_text())
     lab["aws"]["endpoint"] = "local"
     lab["chef"] = {"url": str(client.path), "sha256": client.sha256}
+    lab["profiles"]["control-plane"] = {"os": "ubuntu-22.04"}
     for profile in lab["profiles"].values():
         profile.pop("nvidia", None)
         profile["run_list"] = ["recipe[mine]"]
@@ -43,7 +44,7 @@ def test_bakes_terraform_and_machines_are_one_plan_and_then_there_is_none(
     planned = infra("plan", "--json", code=2).json
     after = {step["id"]: step["after"] for step in planned["steps"]}
     assert after["bake:gpu"] == after["bake:cpu"] == []
-    assert after["terraform:us-west-2"] == ["bake:cpu", "bake:gpu"]
+    assert after["terraform:us-west-2"] == ["bake:control-plane", "bake:cpu", "bake:gpu"]
     assert after["terraform:eu-west-1"] == ["bake:cpu"], "no machine there starts from the other image"
     assert after["bootstrap:node0"] == ["bake:gpu", "terraform:us-west-2"], "its control plane is made there"
     assert after["bootstrap:node1"] == ["bootstrap:node0"]
