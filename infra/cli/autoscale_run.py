@@ -31,6 +31,13 @@ Examples:
 @click.option(
     "--optimize", type=click.FloatRange(0), default=0.0, show_default=True, help="Seconds for a cheaper plan."
 )
+@click.option(
+    "--settle",
+    type=click.FloatRange(0),
+    default=15.0,
+    show_default=True,
+    help="Seconds without new work before machines are bought (150 at most), so that a burst is one launch.",
+)
 @click.option("--cap", type=click.IntRange(0), default=10, show_default=True, help="Machines on their way out at once.")
 @click.option("--idle", type=click.FloatRange(0), default=10.0, show_default=True, help="Minutes idle before one goes.")
 @click.option("--metrics", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics and /healthz there.")
@@ -49,6 +56,7 @@ def command(
     dry_run: bool,
     interval: float,
     optimize: float,
+    settle: float,
     cap: int,
     idle: float,
     metrics: int | None,
@@ -73,7 +81,14 @@ def command(
 
     if dry_run and not single:
         raise UsageError("--dry-run wants --once", where="command line", fix="infra autoscale run --once --dry-run")
-    settings = Settings(autoscaling.identity(), interval=interval, optimize=optimize, cap=cap, idle_minutes=idle)
+    settings = Settings(
+        autoscaling.identity(),
+        interval=interval,
+        optimize=optimize,
+        settle=0.0 if single else settle,
+        cap=cap,
+        idle_minutes=idle,
+    )
     clock = autoscaling.SystemClock()
     made, cluster = autoscaling.controller(file, endpoint, kubeconfig, context, clock, settings)
     log = (lambda text: None) if single else click.echo

@@ -57,6 +57,36 @@ def test_one_burst_is_one_launch_and_goes_away_again() -> None:
     assert len(world.cloud.launched) == 8
 
 
+def test_a_burst_of_two_minutes_is_one_launch() -> None:
+    world = World()
+    world.cloud.add("us-west-2/cpu", "m5.xlarge")
+    one = controller(world, settle=15)
+    seen: list[str] = []
+    for part in range(12):
+        world.pods(f"burst{part}", 3)
+        seen += kinds(one.once())
+        world.tick(10)
+    assert seen == ["gather"] * 12 and not world.cloud.launched
+    world.tick(10)
+    assert kinds(one.once()) == ["buy"]
+    assert world.desired() == {"us-west-2/cpu": 9}
+    world.pod("late")
+    assert kinds(one.once()) == ["gather"]
+
+
+def test_work_that_arrives_for_ever_is_bought_for_all_the_same() -> None:
+    world = World()
+    world.cloud.add("us-west-2/cpu", "m5.xlarge")
+    one = controller(world, settle=15)
+    seen: list[str] = []
+    for part in range(32):
+        world.pod(f"steady{part}")
+        seen += kinds(one.once())
+        world.tick(10)
+    assert seen.index("buy") == 15, "150 seconds after the first"
+    assert seen.count("buy") == 2
+
+
 def test_a_dry_run_writes_nothing_and_tells_everything() -> None:
     world = World()
     world.cloud.add("us-west-2/cpu", "m5.xlarge")

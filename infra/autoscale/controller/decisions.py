@@ -16,6 +16,7 @@ Kind = Literal[
     # yet was terminated
     "back-off",  # a place, or a fleet, refused: nothing is bought there until ``until``
     "resume",  # a place that had backed off launches again
+    "gather",  # new work still arrives: nothing is bought before ``until``, so that it is one launch
     "refuse",  # pods that nothing is bought for, and why; each kind of work is told once
     "leave",  # a machine is to go: its node is annotated and cordoned (one write)
     "interrupted",  # as "leave", because spot takes the machine back
@@ -58,7 +59,7 @@ class Decision:
     desired: int | None = None
     """The desired capacity that was set (buy, lower)."""
     until: float | None = None
-    """Seconds since the epoch (back-off)."""
+    """Seconds since the epoch (back-off, gather)."""
     done: bool = True
 
 

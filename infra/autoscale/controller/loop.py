@@ -16,6 +16,7 @@ from infra.autoscale.controller.observe import Reader, listing, observe
 from infra.autoscale.controller.offers import Offers, Price, backoffs_in_words
 from infra.autoscale.controller.scale_in import ScaleIn
 from infra.autoscale.controller.settings import Settings
+from infra.autoscale.controller.settling import Settling
 from infra.autoscale.controller.state import Flight, State
 from infra.autoscale.controller.store import Store
 from infra.autoscale.controller.view import Berth, View
@@ -39,6 +40,8 @@ class _Round:
     plan: Plan | None = None
     counts: Counts = field(default_factory=Counts)
     stays: dict[str, str] = field(default_factory=dict)
+    again: float | None = None
+    """When to look again at the latest, in seconds since the epoch."""
     _begun: float = field(default_factory=time.perf_counter)
     _last: float = field(default_factory=time.perf_counter)
 
@@ -85,6 +88,7 @@ class Controller:
         self._reader = Reader()
         self._idle = upkeep.Idle()
         self._scale_in = ScaleIn(self._idle, self.settings)
+        self._settling = Settling(self.settings)
         self._failed = 0
 
     def run(self, told: Callable[[LoopResult], object] | None = None) -> None:
@@ -119,7 +123,10 @@ class Controller:
             pause = min(self.settings.interval * 2 ** min(self._failed, 16), self.settings.slowest_loop)
             return turn.result(self.lead.leads, words(error), max(pause, self.settings.interval))
         self._failed = 0
-        return turn.result(self.lead.leads, "", self.settings.interval)
+        pause = self.settings.interval
+        if turn.again is not None:
+            pause = min(pause, max(1.0, turn.again - self.clock.now()))
+        return turn.result(self.lead.leads, "", pause)
 
     def _leads(self, hands: Hands) -> bool:
         before = self.lead.leads
@@ -167,12 +174,23 @@ class Controller:
         for name in before:
             if view.seats[name].leaving is None:
                 self._scale_in.spared[name] = view.now + self.settings.idle_minutes * 60
-        self._buy(turn, view, state, snapshot, found)
+        self._buy(turn, view, state, snapshot, self._settled(turn, snapshot, found))
         self._idle.update(view, needed)
         moving = not turn.counts.waiting
         turn.stays = self._scale_in.run(view, snapshot, needed, moving, hands)
         self._idle.write(view, state, hands, self.settings.join_minutes * 60)
         self._save(state, hands)
+
+    def _settled(self, turn: _Round, snapshot: Snapshot, found: Plan) -> Plan:
+        """The plan, without its purchases while new work still arrives."""
+        until = None if turn.dry else self._settling.until(snapshot)
+        if until is None or not found.purchases:
+            return found
+        count = sum(one.count for one in found.purchases)
+        why = f"new work still arrives: {count} {'machine is' if count == 1 else 'machines are'} not bought yet"
+        turn.again = until
+        turn.hands.note(Decision("gather", "waiting pods", why, count, found.cost, until=until, done=False))
+        return replace(found, purchases=())
 
     def _buy(self, turn: _Round, view: View, state: State, snapshot: Snapshot, found: Plan) -> None:
         """First the intent, in one write, then fleet by fleet absolute numbers: said twice they buy once."""

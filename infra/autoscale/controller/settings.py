@@ -13,9 +13,10 @@ class Settings:
     new one each time.
     ``cap``: so many machines may be on their way out at once. ``idle_minutes`` without work before one goes.
     ``join_minutes`` until one that is no ready node is terminated. ``optimize`` seconds are spent on a cheaper plan,
-    when something is bought at all. ``backoff_minutes`` and ``backoff_most``: of the first failure of a place (each
-    further one doubles it), and the longest. ``lease``: how long a leader that is silent keeps its lead.
-    ``slowest_loop``: the longest pause after loops that failed.
+    when something is bought at all. ``settle``: nothing is bought for so long after new work came, so that a burst is
+    one launch, and ``settle_most`` after the first of it at the latest; 0 buys in each loop. ``backoff_minutes`` and
+    ``backoff_most``: of the first failure of a place (each further one doubles it), and the longest. ``lease``: how
+    long a leader that is silent keeps its lead. ``slowest_loop``: the longest pause after loops that failed.
     """
 
     identity: str = ""
@@ -24,6 +25,8 @@ class Settings:
     idle_minutes: float = 10.0
     join_minutes: float = 15.0
     optimize: float = 0.0
+    settle: float = 0.0
+    settle_most: float = 150.0
     backoff_minutes: float = 3.0
     backoff_most: float = 60.0
     lease: float = 60.0
