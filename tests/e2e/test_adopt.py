@@ -150,7 +150,7 @@ def test_a_state_that_is_cut_off_comes_back_and_what_is_newer_is_adopted(lab: La
     lab.state.write_text(text[: len(text) // 2])
     planned = lab.infra("plan", code=2)
     assert "the state was damaged (kept as terraform.tfstate.broken); the last good one is back" in planned.out
-    adopted = ["module.pool_two.aws_autoscaling_group.this", "module.pool_two.aws_launch_template.this"]
+    adopted = ['module.pool_two.aws_autoscaling_group.this["all"]', "module.pool_two.aws_launch_template.this"]
     lab.infra("apply")
     assert lab.last["regions"][REGION]["adopted"] == adopted
     lab.settled()
