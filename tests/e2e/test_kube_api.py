@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,6 +53,20 @@ def test_nodes_are_shown_in_every_form(kube: KubeServer, kubectl: Kubectl) -> No
     assert "Server Version: v1.37" in kubectl("version").out
 
 
+def told(watching: subprocess.Popen[str], last: str) -> list[list[str]]:
+    """The rows that a watch prints, to the one with that event; it is ended when that does not come."""
+    assert watching.stdout
+    late = threading.Timer(30, watching.kill)
+    late.start()
+    rows: list[list[str]] = []
+    for line in watching.stdout:
+        rows.append(line.split()[:3])
+        if line.startswith(last):
+            break
+    late.cancel()
+    return rows[1:]
+
+
 def test_a_watch_shows_nodes_as_they_come_and_go(kube: KubeServer, kubectl: Kubectl) -> None:
     kube.put(node("one"))
     watching = kubectl.start("get", "nodes", "--watch", "--output-watch-events")
@@ -58,9 +74,9 @@ def test_a_watch_shows_nodes_as_they_come_and_go(kube: KubeServer, kubectl: Kube
     kube.put(node("two"))
     kubectl("cordon", "one")
     kubectl("delete", "node", "two")
+    rows = told(watching, "DELETED")
     kube.cut_watches()
-    out = watching.communicate(timeout=20)[0]
-    rows = [line.split()[:3] for line in out.splitlines()[1:]]
+    watching.communicate(timeout=20)
     assert rows[0] == ["ADDED", "one", "Ready"]
     assert ["ADDED", "two", "Ready"] in rows
     assert ["MODIFIED", "one", "Ready,SchedulingDisabled"] in rows
