@@ -18,9 +18,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from infra.errors import FileError, Interrupted, ToolFailed, ToolMissing, ToolTimeout
+
+T = TypeVar("T")
 
 log = logging.getLogger("infra.proc")
 
@@ -322,3 +324,31 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         _tell(child, signal.SIGKILL)
         child.wait(timeout=10)
+
+
+class Late(Exception):
+    """Something had no answer within its time."""
+
+
+def bounded(seconds: float, function: Callable[[], T]) -> T:
+    """``function()``, or Late after ``seconds``: for what has no deadline of its own.
+
+    The thread that hangs is left behind; it cannot keep the program from ending.
+    """
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            done.append(function())
+        except BaseException as error:  # noqa: BLE001 (it is raised again below, in the caller's thread)
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise Late(f"no answer within {seconds:.0f} s")
+    return done[0]

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from infra import __version__
+from infra import __version__, proc
 from infra.errors import (
     CloudError,
     ExpiredCredentials,
@@ -235,29 +235,11 @@ def skew(answer: Mapping[str, Any]) -> float | None:
 
 
 def within(seconds: float, what: str, function: Callable[[], T]) -> T:
-    """``function()``, or Unreachable after ``seconds``: for what has no deadline of its own.
-
-    The thread that hangs is left behind; it cannot keep the program from ending.
-    """
-    done: list[T] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            done.append(function())
-        except BaseException as error:  # noqa: BLE001 (it is raised again below, in the caller's thread)
-            failed.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failed:
-        raise failed[0]
-    if not done:
-        raise Unreachable(
-            what, why=f"no answer within {seconds:.0f} s", fix="check the network and proxy settings, then try again"
-        )
-    return done[0]
+    """``function()``, or Unreachable after ``seconds``: for what has no deadline of its own."""
+    try:
+        return proc.bounded(seconds, function)
+    except proc.Late as late:
+        raise Unreachable(what, why=str(late), fix="check the network and proxy settings, then try again") from late
 
 
 def register_environment(environment: Mapping[str, str] | None = None) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from infra import __version__
+from infra import __version__, proc
 from infra.errors import KubeUnreachable, UsageError
 from infra.proc import SECRETS
 
@@ -125,22 +124,9 @@ def told(where: str) -> Iterator[None]:
 
 
 def within(seconds: float, what: str, function: Callable[[], T]) -> T:
-    """``function()``, or KubeUnreachable after ``seconds``; the thread that hangs is left behind."""
-    done: list[T] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            done.append(function())
-        except BaseException as error:  # noqa: BLE001 (it is raised again below, in the caller's thread)
-            failed.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failed:
-        raise failed[0]
-    if not done:
+    """``function()``, or KubeUnreachable after ``seconds``."""
+    try:
+        return proc.bounded(seconds, function)
+    except proc.Late as late:
         fix = "run its login program by hand (users: exec: in the kubeconfig)"
-        raise KubeUnreachable(what, why=f"no answer within {seconds:.0f} s", fix=fix)
-    return done[0]
+        raise KubeUnreachable(what, why=str(late), fix=fix) from late
