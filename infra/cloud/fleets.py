@@ -24,7 +24,7 @@ from typing import Any
 from infra.autoscale.ports import Failure, Fleet, FleetId, Machine, Sight
 from infra.cloud import fleet_reading as reading
 from infra.cloud.aws import Limits, Session, code_of, translated, within
-from infra.cloud.fleet_reading import Item
+from infra.cloud.describing import Describing, Item
 from infra.errors import CloudError, ExpiredCredentials, NoCredentials, Throttled
 
 PATIENCE = Limits(3.0, 10.0, 3)
@@ -32,7 +32,6 @@ PATIENCE = Limits(3.0, 10.0, 3)
 LOOK_DEADLINE = 30.0
 KEPT = 3600.0  # seconds for which a failure is told
 PAUSE, LONGEST_PAUSE = 10.0, 300.0
-CHUNK = 200
 PAGE = 100
 FEW = 3
 MARKED = ("marked-for-termination", "marked-for-stop", "marked-for-hibernation")
@@ -178,38 +177,22 @@ class Fleets:
         return mind.templates[(name, version)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Eye:
-    """The describing calls of one region. Raises CloudError and its kinds."""
+class _Eye(Describing):
+    """What a look asks beside."""
 
-    session: Session
-    region: str
-
-    def _pages(self, service: str, operation: str, answer: str, **arguments: Any) -> list[Item]:
-        with translated(f"{service}:{operation}", self.region, self.session.profile):
-            pages = self.session.client(service, self.region).get_paginator(operation).paginate(**arguments)
-            return [item for page in pages for item in page[answer]]
+    __slots__ = ()
 
     def groups(self, tag: str) -> list[Item]:
         only = [{"Name": "tag-key", "Values": [tag]}]
         size = {"PageSize": PAGE}
-        return self._pages(
+        return self.pages(
             "autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups", Filters=only, PaginationConfig=size
         )
-
-    def instances(self, ids: Sequence[str]) -> dict[str, Item]:
-        """By filter, so that one that is gone, or not known yet, is simply not there."""
-        found: dict[str, Item] = {}
-        for start in range(0, len(ids), CHUNK):
-            only = [{"Name": "instance-id", "Values": list(ids[start : start + CHUNK])}]
-            for reservation in self._pages("ec2", "describe_instances", "Reservations", Filters=only):
-                found |= {str(item["InstanceId"]): item for item in reservation["Instances"]}
-        return found
 
     def marked(self) -> frozenset[str]:
         """The spot machines that AWS is about to take back."""
         only = [{"Name": "status-code", "Values": list(MARKED)}]
-        items = self._pages("ec2", "describe_spot_instance_requests", "SpotInstanceRequests", Filters=only)
+        items = self.pages("ec2", "describe_spot_instance_requests", "SpotInstanceRequests", Filters=only)
         return frozenset(str(item["InstanceId"]) for item in items if item.get("InstanceId"))
 
     def activities(self, groups: Sequence[str], since: float) -> list[Item]:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.cloud.aws import Session, code_of, translated
+from infra.cloud.describing import CHUNK, Describing, Item
 from infra.cloud.mending.known import Known
 
-Item = Mapping[str, Any]
 AT_ONCE = 6
-CHUNK = 200  # values in one filter
 ACTIVITIES = 20
 IMPAIRED = ("impaired", "insufficient-data")
 
@@ -81,24 +80,15 @@ def _vpcs(known: Known) -> list[str]:
     return _ids(known, "aws_vpc") or ([own] if isinstance(own, str) else [])
 
 
-@dataclass(frozen=True, slots=True)
-class _Eye:
-    session: Session
-    region: str
-
-    def _pages(self, service: str, operation: str, answer: str, **arguments: Any) -> list[Item]:
-        with translated(f"{service}:{operation}", self.region, self.session.profile):
-            client = self.session.client(service, self.region)
-            if client.can_paginate(operation):
-                return [item for page in client.get_paginator(operation).paginate(**arguments) for item in page[answer]]
-            return list(getattr(client, operation)(**arguments)[answer])
+class _Eye(Describing):
+    __slots__ = ()
 
     def ec2(self, operation: str, answer: str, own: str, by: str, ids: Sequence[str]) -> dict[str, Item]:
         found: dict[str, Item] = {}
         name = "Filter" if operation == "describe_nat_gateways" else "Filters"
         for start in range(0, len(ids), CHUNK):
             only = [{"Name": by, "Values": list(ids[start : start + CHUNK])}]
-            found |= {item[own]: item for item in self._pages("ec2", operation, answer, **{name: only})}
+            found |= {item[own]: item for item in self.pages("ec2", operation, answer, **{name: only})}
         return found
 
     def templates(self, names: Sequence[str]) -> dict[str, Item]:
@@ -109,7 +99,7 @@ class _Eye:
     def groups(self, names: Sequence[str]) -> dict[str, Item]:
         if not names:
             return {}
-        items = self._pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups")
+        items = self.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups")
         return {item["AutoScalingGroupName"]: item for item in items if item["AutoScalingGroupName"] in names}
 
     def activities(self, names: Sequence[str]) -> dict[str, list[Item]]:
@@ -130,27 +120,19 @@ class _Eye:
             found[name] = list(said["Activities"])
         return found
 
-    def instances(self, ids: Sequence[str]) -> dict[str, Item]:
-        found: dict[str, Item] = {}
-        for start in range(0, len(ids), CHUNK):
-            only = [{"Name": "instance-id", "Values": list(ids[start : start + CHUNK])}]
-            for reservation in self._pages("ec2", "describe_instances", "Reservations", Filters=only):
-                found |= {item["InstanceId"]: item for item in reservation["Instances"]}
-        return found
-
     def checks(self, ids: Sequence[str]) -> dict[str, Item]:
         """Of hosts and the control plane; those of a pool's machines are the group's to look at."""
         found: dict[str, Item] = {}
         for start in range(0, len(ids), CHUNK):
             only = [{"Name": "instance-id", "Values": list(ids[start : start + CHUNK])}]
-            items = self._pages("ec2", "describe_instance_status", "InstanceStatuses", Filters=only)
+            items = self.pages("ec2", "describe_instance_status", "InstanceStatuses", Filters=only)
             found |= {item["InstanceId"]: item for item in items}
         return found
 
     def file_systems(self, ids: Sequence[str]) -> dict[str, Item]:
         if not ids:
             return {}
-        items = self._pages("efs", "describe_file_systems", "FileSystems")
+        items = self.pages("efs", "describe_file_systems", "FileSystems")
         return {item["FileSystemId"]: item for item in items if item["FileSystemId"] in ids}
 
     def mounts(self, ids: Sequence[str]) -> dict[str, list[Item]]:

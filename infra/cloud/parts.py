@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from infra.cloud.health import Item, Seen
+from infra.cloud.describing import Item
+from infra.cloud.health import Seen
 from infra.cloud.mending.known import Known, Thing
 from infra.plan.noise import AUTOSCALER
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from infra.autoscale.ports import FleetId, Sight
 from infra.cloud import aws as driver
 from infra.cloud.fleets import Fleets
 from infra.errors import CloudError, UsageError
-from infra.local import capacity, control, inventory
+from infra.local import capacity, inventory
 from infra.spec.models import Aws as Settings
-from tests.e2e.test_local_aws import REGION, Aws, code
+from tests.e2e.local_aws import REGION, Aws, started
+from tests.e2e.test_local_aws import code
 
 pytestmark = pytest.mark.engine
 
@@ -27,14 +27,8 @@ MIXED = ("p3.2xlarge", "g5.xlarge")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INFRA_LOCAL_DIR", str(tmp_path_factory.mktemp("aws")))
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        found = Aws(control.up().url)
+    with started(tmp_path_factory.mktemp("aws")) as found:
         yield found
-        found.close()
-        control.down()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from infra.autoscale.controller import LoopResult
+from infra.autoscale.ports import FleetId
 from tests.unit.test_autoscale_controller import JOINED, controller, kinds, until
 from tests.unit.worlds import World
 
@@ -68,7 +69,8 @@ def test_no_more_machines_leave_at_once_than_the_cap() -> None:
     assert most == 4 and not world.machines()
 
 
-def test_a_machine_that_is_held_up_counts_for_the_cap() -> None:
+def held_up() -> tuple[World, FleetId]:
+    """Two machines with a pod each that a budget holds."""
     world = World()
     fleet = world.cloud.add("us-west-2/cpu", "m5.xlarge", desired=2)
     world.tick()
@@ -76,6 +78,11 @@ def test_a_machine_that_is_held_up_counts_for_the_cap() -> None:
     world.pods("web", 2)
     world.bind(dict(zip(("web-0", "web-1"), sorted(world.kube.nodes()), strict=True)))
     world.kube.budgets["web"] = 2
+    return world, fleet
+
+
+def test_a_machine_that_is_held_up_counts_for_the_cap() -> None:
+    world, fleet = held_up()
     one = controller(world, cap=1, idle_minutes=1)
     for _ in range(10):
         result = one.once()
@@ -146,13 +153,7 @@ def test_a_node_that_fell_silent_goes_when_no_batch_pod_can_be_running_there() -
 
 
 def test_machines_that_are_held_up_count_for_the_minimum() -> None:
-    world = World()
-    fleet = world.cloud.add("us-west-2/cpu", "m5.xlarge", desired=2)
-    world.tick()
-    world.tick(JOINED)
-    world.pods("web", 2)
-    world.bind(dict(zip(("web-0", "web-1"), sorted(world.kube.nodes()), strict=True)))
-    world.kube.budgets["web"] = 2
+    world, fleet = held_up()
     one = controller(world, idle_minutes=1)
     for _ in range(10):
         one.once()

@@ -180,6 +180,9 @@ class FakeClient:
         self.error: Exception | None = None
         self.asked: dict[str, Any] = {}
 
+    def can_paginate(self, operation: str) -> bool:
+        return True
+
     def get_paginator(self, operation: str) -> Any:
         client = self
 

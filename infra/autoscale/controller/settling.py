@@ -6,10 +6,26 @@ parts. Work that was planned for before is not held up by it: a launch that fail
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from infra.autoscale.controller.settings import Settings
 from infra.autoscale.snapshot import Snapshot
+
+
+def held_until(
+    since: Mapping[str, float], planned: Collection[str], now: float, settle: float, longest: float
+) -> float | None:
+    """Until when work that arrives is to be waited for; None when it has settled.
+
+    ``since`` is when each waiting pod came; those ``planned`` for before hold nothing up. ``settle`` seconds after the
+    newest, and at most ``longest`` after the first.
+    """
+    fresh = [when for key, when in since.items() if key not in planned]
+    if not fresh:
+        return None
+    until = min(max(fresh) + settle, min(fresh) + longest)
+    return until if until > now else None
 
 
 @dataclass
@@ -21,16 +37,11 @@ class Settling:
     _planned: set[str] = field(default_factory=set)
 
     def until(self, snapshot: Snapshot) -> float | None:
-        """Until when nothing is to be bought, in seconds since the epoch; None when it is time.
-
-        That is ``settle`` seconds after the newest work came, and at most ``settle_most`` after the first of it.
-        """
+        """Until when nothing is to be bought, in seconds since the epoch; None when it is time."""
         waiting = [pod.key for pod in snapshot.pods if not pod.node and pod.owner != "DaemonSet" and not pod.problem]
         self._since = {key: self._since.get(key, snapshot.now) for key in waiting}
-        fresh = [when for key, when in self._since.items() if key not in self._planned]
-        if fresh:
-            until = min(max(fresh) + self.settings.settle, min(fresh) + self.settings.settle_most)
-            if until > snapshot.now:
-                return until
-        self._planned = set(waiting)
-        return None
+        settings = self.settings
+        until = held_until(self._since, self._planned, snapshot.now, settings.settle, settings.settle_most)
+        if until is None:
+            self._planned = set(waiting)
+        return until

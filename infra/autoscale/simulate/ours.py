@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
+from infra.autoscale.controller.settling import held_until
 from infra.autoscale.plan import plan
 from infra.autoscale.shrink import SERVICES, Shrinking, shrink
 from infra.autoscale.simulate.policy import Launch, Orders, View
@@ -40,7 +40,7 @@ class Ours:
         self._refused(view)
         starved = frozenset(place for place, (until, _) in self._backoff.items() if until > now)
         snapshot = replace(view.snapshot, starved=starved)
-        held = self._held(view.since, now)
+        held = held_until(view.since, self._planned, now, self.settle, self.longest)
         if held is not None:
             return Orders(again=held)
         launches: tuple[Launch, ...] = ()
@@ -67,14 +67,6 @@ class Ours:
         before = snapshot.now - self.idle_minutes * 60
         idle = any(node.idle_since is not None and node.idle_since <= before for node in snapshot.nodes if node.group)
         return idle or any(pod.node and (pod.evictable or pod.owner in SERVICES) for pod in snapshot.pods)
-
-    def _held(self, since: Mapping[str, float], now: float) -> float | None:
-        """When to look again, as long as new work still arrives; None when it has settled."""
-        fresh = [when for key, when in since.items() if key not in self._planned]
-        if not fresh:
-            return None
-        until = min(max(fresh) + self.settle, min(fresh) + self.longest)
-        return until if until > now else None
 
     def _refused(self, view: View) -> None:
         now = view.snapshot.now
