@@ -29,6 +29,8 @@ MARK = "LAB_TEST_MARK"
 Id = tuple[str, str]
 """Terraform's type and id of a thing."""
 
+LOOKS = 3  # that find nobody, before nobody is left
+
 ENGINES = ("terraform", "tofu", "terraform.py")
 
 
@@ -46,9 +48,16 @@ def pids(mark: str) -> list[int]:
 
 
 def kill(mark: str) -> None:
-    """SIGKILL to all of them until none is left: one may have been starting another."""
+    """SIGKILL to all of them until none is left: one may have been starting another.
+
+    A process in the middle of an exec shows no environment, so one empty look proves nothing.
+    """
     end = time.monotonic() + 10
-    while (left := pids(mark)) and time.monotonic() < end:
+    empty = 0
+    left: list[int] = []
+    while empty < LOOKS and time.monotonic() < end:
+        left = pids(mark)
+        empty = 0 if left else empty + 1
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -161,6 +170,8 @@ class Trap:
     run: Run | None = None
     seen: list[Call] = field(default_factory=list)
     sprung: Call | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+    """Everything is dead: ``infra`` itself dies, and its waiter goes on, some time before the last of its children."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def request(self, call: Call) -> bool:
@@ -187,6 +198,7 @@ class Trap:
         self.sprung = call
         if self.run is not None:
             kill(self.run.mark)
+            self.ended.set()
 
     def __str__(self) -> str:
         if self.delay:

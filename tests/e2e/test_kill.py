@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -160,6 +161,8 @@ def killed(kind: str, infra: Infra, trap: Trap, *command: str) -> Outcome:
     with door(infra, trap):
         trap.run = Run.start(infra, *command)
         outcome = Outcome(kind, trap, killed=trap.run.wait())
+        if outcome.killed == -signal.SIGKILL:
+            assert trap.ended.wait(20), f"the killing itself has not ended: {trap}"
     outcome.said.append(trap.run.words)
     outcome.survivors = pids(trap.run.mark)
     return outcome
