@@ -75,6 +75,8 @@ class Gangs:
         world, shapes = self.world, self._shapes[gang.name]
         bound = self._bound.get(gang.name, [])
         waiting = sum(world.left[shape] for shape in shapes)
+        if self._sits(gang, shapes, waiting, bound):
+            return
         if len(bound) + waiting < gang.size:
             self.why[gang.name] = f"its gang has {len(bound) + waiting} of {gang.size} pods"
             return
@@ -84,6 +86,28 @@ class Gangs:
         for wants in choices:
             if self._somewhere(gang, wants, bound):
                 return
+
+    def _sits(self, gang: Gang, shapes: Sequence[int], waiting: int, bound: Sequence[str]) -> bool:
+        """Place a gang of which every pod was promised a place before, if that still holds for all of them."""
+        world = self.world
+        rows = [row for shape in shapes for row in world.seats[shape]]
+        promised = sum(len(pods) for shape in shapes for pods in world.seats[shape].values())
+        if not waiting or promised < waiting or len(bound) + waiting < gang.size:
+            return False
+        key = ZONE if gang.within == "zone" else REGION
+        there = {node.name: node.labels.get(key, "") for node in world.nodes} if bound else {}
+        homes = {world.kinds.labels(int(world.room.kind[row])).get(key, "") for row in rows}
+        homes |= {there[name] for name in bound if name in there}
+        if len(homes) > 1 or not all(homes):
+            return False
+        mark = world.mark()
+        for shape in shapes:
+            world.sit(shape)
+        if any(world.left[shape] for shape in shapes):
+            world.back(mark)
+            return False
+        self.homes[gang.name] = homes.pop()
+        return True
 
     def _somewhere(self, gang: Gang, wants: Wants, bound: Sequence[str]) -> bool:
         world = self.world

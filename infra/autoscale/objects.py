@@ -86,6 +86,7 @@ def read_pod(raw: Raw, groups: PodGroups | None = None) -> Pod | None:
         evictable=None if wish is None else str(wish).lower() == "true",
         mirror=MIRROR in notes,
         problem=problem,
+        nominated="" if bound else str(status.get("nominatedNodeName") or ""),
     )
 
 

@@ -116,8 +116,12 @@ class _Turn:
             self.buy([shape for tier in order for shape in tier])
 
     def place(self, tier: list[int]) -> None:
-        """Gangs and spread first, for they are the hardest to place; then the rest on what is there."""
+        """First who was promised a place; then gangs and spread, for they are the hardest; then the rest on what is
+        there."""
         world, done = self.world, set()
+        for shape in tier:
+            if self.loose(shape):
+                world.sit(shape)
         for shape in tier:
             gang = world.shapes[shape].needs.gang
             if gang is not None and gang.name not in done:
@@ -186,17 +190,11 @@ class _Turn:
 
     def result(self) -> Plan:
         world = self.world
-        names = world.names()
-        placements: dict[str, str] = {}
-        given = [0] * len(world.shapes)
-        for row, shape, count in world.room.log:
-            for pod in world.shapes[shape].pods[given[shape] : given[shape] + count]:
-                placements[pod.key] = names[row]
-            given[shape] += count
+        placements, left = world.assigned()
         return Plan(
             purchases=self.purchases(),
             placements=placements,
-            waiting=self.waiting(),
+            waiting=self.waiting(left),
             certificate=self.certificate(),
             warnings=(*self.snapshot.warnings, *self.priceless()),
             desired=self.desired(),
@@ -229,7 +227,7 @@ class _Turn:
             for place, group in enumerate(self.snapshot.groups)
         }
 
-    def waiting(self) -> tuple[Waiting, ...]:
+    def waiting(self, left: list[list[Pod]]) -> tuple[Waiting, ...]:
         world = self.world
         pods: dict[str, list[Pod]] = defaultdict(list)
         for place, shape in enumerate(world.shapes):
@@ -238,7 +236,7 @@ class _Turn:
                 why = self.gangs.why.get(gang.name, "") if gang else self.why.get(place, "")
                 text = waits(world, place)
                 reason = f"{why} ({text})" if why and text else why or text
-                pods[reason].extend(shape.pods[shape.count - world.left[place] :])
+                pods[reason].extend(left[place])
         for pod in world.problems:
             pods[pod.problem].append(pod)
         return tuple(Waiting(tuple(sorted(pod.key for pod in some)), reason) for reason, some in sorted(pods.items()))

@@ -87,6 +87,7 @@ class Needs(NamedTuple):
 class Pod:
     """``node`` "" means that it waits. ``problem`` says why nothing is planned for it, though it waits.
 
+    ``nominated``: the machine that somebody proposed to the scheduler for it (``status.nominatedNodeName``), "" none.
     ``owner`` is the kind of its controller ("" without one); ``evictable`` the wish of its annotation, if any.
     """
 
@@ -100,6 +101,7 @@ class Pod:
     evictable: bool | None = None
     mirror: bool = False
     problem: str = ""
+    nominated: str = ""
 
     @property
     def key(self) -> str:
@@ -142,6 +144,7 @@ class Place(NamedTuple):
 class Offer:
     """One kind of machine that a group can launch: ``price`` in $/h, ``in_flight`` launched and not a node yet.
 
+    ``coming``: the names that the first of those in flight will have as nodes, as far as they are known.
     ``closed`` says why no more of it can be bought, "" when they can; ``ONLY_IN_FLIGHT`` is told to nobody.
     """
 
@@ -150,6 +153,7 @@ class Offer:
     allocatable: Amounts
     in_flight: int = 0
     closed: str = ""
+    coming: tuple[str, ...] = ()
 
 
 ONLY_IN_FLIGHT = "it is only what the group has launched already"
@@ -182,7 +186,11 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The input of a plan. ``starved`` are places that refused lately: nothing is bought there."""
+    """The input of a plan. ``starved`` are places that refused lately: nothing is bought there.
+
+    ``seats``: what was promised to waiting pods (``namespace/name``) before: a node, a machine that is coming, or a
+    ``flight_name``. They keep it as long as it is there and they fit.
+    """
 
     pods: tuple[Pod, ...] = ()
     nodes: tuple[Node, ...] = ()
@@ -191,6 +199,17 @@ class Snapshot:
     starved: frozenset[Place] = frozenset()
     now: float = 0.0
     warnings: tuple[str, ...] = ()
+    seats: Mapping[str, str] = field(default_factory=dict)
+
+
+def flight_name(group: str, place: Place, number: int) -> str:
+    """What a plan calls the number-th (from 1) machine in flight of a group's offer."""
+    return f"{group}: in flight, {place} #{number}"
+
+
+def new_name(group: str, place: Place, number: int) -> str:
+    """What a plan calls the number-th machine that it buys of a group's offer."""
+    return f"{group}: new, {place} #{number}"
 
 
 def amounts(of: Mapping[str, int]) -> Amounts:

@@ -21,9 +21,9 @@ from infra.autoscale.market import (
     labels_of,
 )
 from infra.autoscale.match import keys
-from infra.autoscale.room import Ints, Kinds, Room
+from infra.autoscale.room import Ints, Kinds, Room, times
 from infra.autoscale.shapes import Shape, axes_of, scarce, shapes_of, tokens_of
-from infra.autoscale.snapshot import REGION, ZONE, Needs, Node, Pod, Snapshot
+from infra.autoscale.snapshot import REGION, ZONE, Needs, Node, Pod, Snapshot, flight_name, new_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,11 @@ class World:
         self._lay_nodes()
         self.market = Market(snapshot, self.kinds, self.room, dict(self.tokens.limits))
         self.flying: dict[int, str] = {}
+        self._rows = {node.name: row for row, node in enumerate(self.nodes)}
         self._lay_flights()
         self.masks = [self.kinds.mask(shape.needs) for shape in self.shapes]
+        self.seats = [self._seats(shape) for shape in self.shapes]
+        """Of each shape: which of its pods were promised which row."""
         self.first_free: Ints = self.room.free[: self.room.size].copy()
         self.first_left = list(self.market.left)
 
@@ -103,7 +106,49 @@ class World:
                 kind = self.kinds.number(labels_of(group, offer), group.taints)
                 for number in range(offer.in_flight):
                     row = self.room.add(room, kind, RANK_FLIGHT)
-                    self.flying[row] = f"{group.name}: in flight, {offer.place} #{number + 1}"
+                    self.flying[row] = flight_name(group.name, offer.place, number + 1)
+                    self._rows[self.flying[row]] = row
+                    if number < len(offer.coming):
+                        self._rows[offer.coming[number]] = row
+
+    def _seats(self, shape: Shape) -> dict[int, list[Pod]]:
+        found: dict[int, list[Pod]] = defaultdict(list)
+        promised = self.snapshot.seats
+        for pod in shape.pods:
+            row = self._rows.get(promised.get(pod.key) or pod.nominated)
+            if row is not None:
+                found[row].append(pod)
+        return dict(found)
+
+    def sit(self, shape: int) -> None:
+        """Put pods of a shape where they were promised a place, as far as they fit there."""
+        for row, pods in self.seats[shape].items():
+            if self.left[shape] and self.masks[shape][self.room.kind[row]]:
+                fit = int(times(self.room.free[row : row + 1], self.requests[shape])[0])
+                count = min(fit, len(pods), self.left[shape])
+                if count:
+                    self.put(row, shape, count)
+
+    def assigned(self) -> tuple[dict[str, str], list[list[Pod]]]:
+        """Where each pod is to run, by name of the machine; and of each shape the pods that found no place.
+
+        Pods of a shape are equal to the plan; who was promised a row that is used gets it.
+        """
+        names = self.names()
+        found: dict[str, str] = {}
+        own = [{row: list(reversed(pods)) for row, pods in of.items()} for of in self.seats]
+        rest: list[tuple[int, int, int]] = []
+        for row, shape, count in self.room.log:
+            mine = own[shape].get(row, [])
+            here = min(count, len(mine))
+            for _ in range(here):
+                found[mine.pop().key] = names[row]
+            rest.append((row, shape, count - here))
+        others = [[pod for pod in reversed(shape.pods) if pod.key not in found] for shape in self.shapes]
+        for row, shape, count in rest:
+            for _ in range(count):
+                found[others[shape].pop().key] = names[row]
+        return found, [some[::-1] for some in others]
 
     def mark(self) -> Mark:
         return Mark(self.room.mark(), len(self.market.bought))
@@ -136,7 +181,7 @@ class World:
         for number, row in self.market.bought:
             counts[number] += 1
             option = self.market.options[number]
-            found[row] = f"{self.market.groups[option.group].name}: new, {option.offer.place} #{counts[number]}"
+            found[row] = new_name(self.market.groups[option.group].name, option.offer.place, counts[number])
         return found
 
     def domains(self, key: str, shapes: Iterable[int]) -> dict[str, npt.NDArray[np.bool_]]:
