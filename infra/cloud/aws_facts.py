@@ -110,8 +110,8 @@ def types_wanted(cluster: Cluster) -> dict[str, set[str]]:
     for host in cluster.hosts.values():
         for region in cluster.host_region(host):
             found.setdefault(region, set()).add(host.instance_type)
-    if cluster.kubernetes and cluster.aws:
-        found[cluster.aws.home].add(cluster.kubernetes.control_plane.instance_type)
+    if cluster.aws and (plane := cluster.cloud_plane):
+        found[cluster.aws.home].add(plane.instance_type)
     return found
 
 

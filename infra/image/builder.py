@@ -32,8 +32,8 @@ class Place:
 def types_of(cluster: Cluster, profile: str) -> list[str]:
     """The instance types that machines of the profile may have."""
     pools = [kind for pool in cluster.pools.values() if pool.profile == profile for kind in pool.instance_types]
-    if profile == CONTROL_PLANE and cluster.kubernetes:
-        pools.append(cluster.kubernetes.control_plane.instance_type)
+    if profile == CONTROL_PLANE and (plane := cluster.cloud_plane):
+        pools.append(plane.instance_type)
     return pools + [host.instance_type for host in cluster.hosts.values() if host.profile == profile]
 
 
@@ -41,7 +41,7 @@ def regions_of(cluster: Cluster, profile: str) -> list[str]:
     """Where the profile's machines are, in the cluster's order of regions."""
     wanted = {name for pool in cluster.pools.values() if pool.profile == profile for name in cluster.pool_regions(pool)}
     wanted |= {name for host in cluster.hosts.values() if host.profile == profile for name in cluster.host_region(host)}
-    wanted |= {cluster.aws.home} if profile == CONTROL_PLANE and cluster.kubernetes and cluster.aws else set()
+    wanted |= {cluster.aws.home} if profile == CONTROL_PLANE and cluster.aws and cluster.cloud_plane else set()
     ordered = list(cluster.aws.regions) if cluster.aws else []
     return [name for name in ordered if name in wanted] or ordered[:1]
 

@@ -8,7 +8,7 @@ from typing import Any
 from infra.errors import PolicyError
 from infra.policy import hardware
 from infra.spec import ledger
-from infra.spec.models import CONTROL_PLANE, Cluster, Docker, Profile, Storage
+from infra.spec.models import CONTROL_PLANE, Cluster, Docker, Kubernetes, Profile, Storage
 
 Where = Callable[..., str]
 
@@ -109,11 +109,24 @@ def _infra(cluster: Cluster, name: str, profile: Profile) -> dict[str, Any]:
         }
         found["cuda"] = {"versions": [profile.nvidia.cuda]}
     if cluster.kubernetes is not None:
-        found["kubernetes"] = {"version": cluster.kubernetes.version}
-        if name == CONTROL_PLANE:
-            found["kubernetes"] |= cluster.kubernetes.model_dump(include={"pod_cidr", "service_cidr"})
+        found["kubernetes"] = {"version": cluster.kubernetes.version, **_plane(cluster, cluster.kubernetes, name)}
     if pull := _pull(cluster):
         found["pull"] = pull
+    return found
+
+
+def _plane(cluster: Cluster, kubernetes: Kubernetes, name: str) -> dict[str, Any]:
+    """What a machine of the control plane is told; {} for a profile that none has.
+
+    All machines of a profile are told the same: which of them are the control plane's is said when they are brought up.
+    """
+    hosts = [host for group, host in cluster.plane_hosts if cluster.metal[group].profile == name]
+    if name != CONTROL_PLANE and not hosts:
+        return {}
+    found = kubernetes.model_dump(include={"pod_cidr", "service_cidr"})
+    if hosts:
+        machines = [host.address or host.name for _, host in cluster.plane_hosts]
+        found["control_plane"] = {"machines": machines, "address": kubernetes.control_plane.virtual}
     return found
 
 

@@ -202,6 +202,13 @@ def expanded(item: Any) -> list[Any]:
         return [{"name": item}]
 
 
+def names_of(value: Any) -> Any:
+    """A list of names, with all that its patterns stand for. One that is not well formed is refused as a name."""
+    if not isinstance(value, list):
+        return value
+    return [host["name"] if isinstance(host, dict) else host for item in value for host in expanded(item)]
+
+
 def _metal_hosts(value: Any) -> Any:
     if not isinstance(value, list):
         return value

@@ -7,9 +7,10 @@ file does not name.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import ipaddress
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from infra.spec.form import Model
 from infra.spec.machines import (
@@ -25,6 +26,7 @@ from infra.spec.machines import (
     Size,
     Taint,
     expanded,
+    names_of,
 )
 from infra.spec.places import (
     LOCAL,
@@ -43,6 +45,7 @@ from infra.spec.scalars import (
     Cidr,
     ClusterName,
     Gigabytes,
+    HostName,
     InstanceTypeName,
     Minutes,
     MountPoint,
@@ -146,12 +149,38 @@ CONTROL_PLANE = "control-plane"
 """The profile of the machines below. A file need not have it: they are baked like all others."""
 
 
+API_PORT = 6443
+
+
 class ControlPlane(Model):
-    """The machines that run the API server and etcd."""
+    """The machines that run the API server and etcd: instances, or physical ones that ``metal`` names."""
 
     instance_type: InstanceTypeName = Field("m5.large", description="2 vCPUs and 2 GiB at least")
     count: Literal[1, 3] = Field(1, description="3 for one that survives the loss of a machine")
     disk: Gigabytes = Field(100, description="root disk, encrypted: 100GB, 1TB")
+    metal: Annotated[list[HostName], BeforeValidator(names_of, json_schema_input_type=list[str])] = Field(
+        [], description="physical machines instead, one or three: names of machines of metal, or patterns of them"
+    )
+    address: str | None = Field(
+        None,
+        min_length=1,
+        description="with metal: where the API is; a free IP address of their network, which goes from one to another, "
+        "or a name that you keep in DNS",
+    )
+    schedule: bool = Field(True, description="with metal: they run pods, too")
+
+    @property
+    def size(self) -> int:
+        """How many machines."""
+        return len(self.metal) or self.count
+
+    @property
+    def virtual(self) -> str:
+        """The address that the machines hand to each other; "" for a name, or none."""
+        try:
+            return str(ipaddress.IPv4Address(self.address or ""))
+        except ValueError:
+            return ""
 
 
 class Autoscale(Model):
@@ -221,7 +250,7 @@ class Cluster(Model):
 
     @model_validator(mode="after")
     def _baked(self) -> Cluster:
-        if self.kubernetes and self.aws and CONTROL_PLANE not in self.profiles:
+        if self.cloud_plane and CONTROL_PLANE not in self.profiles:
             self.profiles[CONTROL_PLANE] = Profile(run_list=[f"role[{CONTROL_PLANE}]"])
         return self
 
@@ -248,6 +277,28 @@ class Cluster(Model):
         """True when the autoscaler sets the pool's size; plans then leave ``desired`` alone."""
         scale = self.kubernetes.autoscale if self.kubernetes else None
         return scale is not None and pool in scale.pools
+
+    @property
+    def cloud_plane(self) -> ControlPlane | None:
+        """The control plane, where it is of instances in the home region."""
+        kube = self.kubernetes
+        return kube.control_plane if kube and self.aws and not kube.control_plane.metal else None
+
+    @property
+    def plane_hosts(self) -> list[tuple[str, MetalHost]]:
+        """The physical machines of the control plane, with their groups, in its order; the first makes the cluster."""
+        wanted = self.kubernetes.control_plane.metal if self.kubernetes else []
+        known = {host.short: (group, host) for group, metal in self.metal.items() for host in metal.hosts}
+        return [known[name.split(".")[0]] for name in wanted if name.split(".")[0] in known]
+
+    @property
+    def api(self) -> str:
+        """``host:port`` of the API of physical machines; "" where the control plane is elsewhere."""
+        hosts = self.plane_hosts
+        if self.kubernetes is None or not hosts:
+            return ""
+        first = hosts[0][1]
+        return f"{self.kubernetes.control_plane.address or first.address or first.name}:{API_PORT}"
 
     @property
     def _home(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Literal
 from infra.spec import catalog, gpus
 from infra.spec.addresses import plan_addresses
 from infra.spec.models import Cluster, Host, Metal, Pool, Storage
+from infra.spec.names import fold
 
 Kind = Literal["pool", "host", "control", "metal", "efs", "s3", "nfs"]
 
@@ -96,6 +97,8 @@ def _kubernetes(cluster: Cluster) -> Iterable[str]:
     yield f"Kubernetes {kube.version}"
     yield f"pods {kube.pod_cidr}"
     yield f"services {kube.service_cidr}"
+    if cluster.api:
+        yield f"control plane {', '.join(fold(host.short for _, host in cluster.plane_hosts))} at {cluster.api}"
     if kube.autoscale and kube.autoscale.pools:
         yield f"autoscales {', '.join(kube.autoscale.pools)}"
 
@@ -142,9 +145,9 @@ def _region(cluster: Cluster, region: str) -> Panel:
 
 def _control(cluster: Cluster, region: str) -> Iterable[Card]:
     kube = cluster.kubernetes
-    if kube is None or cluster.aws is None or region != cluster.aws.home:
+    plane = cluster.cloud_plane
+    if kube is None or plane is None or cluster.aws is None or region != cluster.aws.home:
         return
-    plane = kube.control_plane
     yield Card(
         "control",
         "control plane",

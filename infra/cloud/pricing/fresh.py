@@ -55,8 +55,8 @@ def wanted(cluster: Cluster) -> dict[str, set[str]]:
         add(cluster.pool_regions(pool), pool.instance_types)
     for host in cluster.hosts.values():
         add(cluster.host_region(host), [host.instance_type])
-    if cluster.aws and cluster.kubernetes:
-        add([cluster.aws.home], [cluster.kubernetes.control_plane.instance_type])
+    if cluster.aws and (plane := cluster.cloud_plane):
+        add([cluster.aws.home], [plane.instance_type])
     return found
 
 

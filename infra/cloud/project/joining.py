@@ -12,7 +12,8 @@ PLANE = "module.control_plane.aws_instance."
 
 def sentences(cluster: Cluster, created: Iterable[str]) -> list[str]:
     """What follows an apply that makes a control plane; ``created`` are the addresses that it makes. Else nothing."""
-    if cluster.kubernetes is None or cluster.aws is None or not any(name.startswith(PLANE) for name in created):
+    made = any(name.startswith(PLANE) for name in created)
+    if cluster.kubernetes is None or cluster.aws is None or cluster.cloud_plane is None or not made:
         return []
     home, count = cluster.aws.home, cluster.kubernetes.control_plane.count
     who = f"{count} machines make" if count > 1 else "1 machine makes"

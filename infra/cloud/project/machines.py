@@ -152,7 +152,7 @@ def profile_of(cluster: Cluster, machine: Pool | Host) -> Profile:
 
 
 def has_control_plane(cluster: Cluster, region: str) -> bool:
-    return cluster.kubernetes is not None and cluster.aws is not None and region == cluster.aws.home
+    return cluster.cloud_plane is not None and cluster.aws is not None and region == cluster.aws.home
 
 
 def kinds(cluster: Cluster, region: str) -> list[str]:

@@ -36,7 +36,7 @@ def objects(cluster: Cluster, text: str) -> list[Raw]:
     if not wanted(cluster):
         return []
     assert cluster.kubernetes is not None
-    machines = cluster.kubernetes.control_plane.count
+    machines = cluster.kubernetes.control_plane.size
     data = {"cluster.yaml": text}
     marks = {
         "infra/settings": digest(data),

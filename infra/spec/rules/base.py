@@ -94,8 +94,7 @@ def _groups(cluster: Cluster) -> Iterator[Group]:
         regions = tuple(region for region in cluster.host_region(host) if region in listed)
         public = host.subnets == "public" or (host.subnets is None and bool(cluster.access.ssh_from))
         yield Group(("hosts", name), host.profile, (host.instance_type,), regions, host.count, public)
-    if cluster.kubernetes and cluster.aws:
-        plane = cluster.kubernetes.control_plane
+    if cluster.aws and (plane := cluster.cloud_plane):
         loc = ("kubernetes", "control_plane")
         yield Group(loc, CONTROL_PLANE, (plane.instance_type,), (cluster.aws.home,), plane.count, False)
 

@@ -111,7 +111,8 @@ class ControlPlaneSize(Rule):
 
     def check(self, ctx: Context) -> Iterator[Problem]:
         kubernetes = ctx.cluster.kubernetes
-        kind = ctx.kind(kubernetes.control_plane.instance_type) if kubernetes else None
+        cloud = kubernetes is not None and not kubernetes.control_plane.metal
+        kind = ctx.kind(kubernetes.control_plane.instance_type) if kubernetes and cloud else None
         if kind and (kind.vcpus < CONTROL_PLANE_VCPUS or kind.memory_mib < CONTROL_PLANE_MIB):
             yield self.found(
                 ctx,
@@ -131,14 +132,15 @@ class ControlPlaneZones(Rule):
 
     def check(self, ctx: Context) -> Iterator[Problem]:
         cluster = ctx.cluster
-        if not (cluster.kubernetes and cluster.aws) or cluster.aws.home in cluster.network.existing:
+        plane = cluster.cloud_plane
+        if not (plane and cluster.aws) or cluster.aws.home in cluster.network.existing:
             return
-        if cluster.kubernetes.control_plane.count > cluster.network.zones:
+        if plane.count > cluster.network.zones:
             available = len(ctx.catalog.zones(cluster.aws.home))
             yield self.found(
                 ctx,
                 ("kubernetes", "control_plane"),
-                f"{cluster.kubernetes.control_plane.count} machines of the control plane are in "
+                f"{plane.count} machines of the control plane are in "
                 f"{cluster.network.zones} zone{'s' if cluster.network.zones > 1 else ''}",
                 "the loss of the zone that has two of them stops the API server",
                 "write: network: {zones: 3}" if available >= 3 else "choose a home region with three zones",

@@ -82,7 +82,7 @@ class HostAddress(Rule):
         for _, loc, host in hosts(ctx):
             text = host.address or host.name
             numeric = re.fullmatch(r"[0-9.]+", text)
-            good = _is_ip(text) if ":" in text or numeric else bool(_DNS.fullmatch(text))
+            good = is_ip(text) if ":" in text or numeric else is_dns(text)
             if not good:
                 key = "address" if host.address else "name"
                 yield self.found(
@@ -94,7 +94,11 @@ class HostAddress(Rule):
                 )
 
 
-def _is_ip(text: str) -> bool:
+def is_dns(text: str) -> bool:
+    return bool(_DNS.fullmatch(text))
+
+
+def is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -112,7 +116,7 @@ class HostInCidr(Rule):
     def check(self, ctx: Context) -> Iterator[Problem]:
         for group, loc, host in hosts(ctx):
             cidr = ctx.cluster.metal[group].cidr
-            if cidr and _is_ip(host.address) and ipaddress.ip_address(host.address) not in ipaddress.ip_network(cidr):
+            if cidr and is_ip(host.address) and ipaddress.ip_address(host.address) not in ipaddress.ip_network(cidr):
                 yield self.found(
                     ctx,
                     loc,

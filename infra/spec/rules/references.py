@@ -41,7 +41,7 @@ class ProfileUsed(Rule):
     def check(self, ctx: Context) -> Iterator[Problem]:
         cluster = ctx.cluster
         used = {item.profile for part in (cluster.pools, cluster.hosts, cluster.metal) for item in part.values()}
-        used |= {CONTROL_PLANE} if cluster.kubernetes and cluster.aws else set()
+        used |= {CONTROL_PLANE} if cluster.cloud_plane else set()
         for name in cluster.profiles:
             if name not in used:
                 where: Loc = ("profiles", name)
@@ -159,14 +159,16 @@ class AwsNeeded(Rule):
             for name, item in cluster.storage.items()
             if item.kind != "nfs"
         ]
-        if cluster.kubernetes:
+        if cluster.kubernetes and not cluster.kubernetes.control_plane.metal:
             wants.append((("kubernetes",), "the control plane of kubernetes"))
         if cluster.state.s3:
             wants.append((("state", "s3"), "the state in S3"))
         for loc, what in wants:
-            yield self.found(
-                ctx, loc, f"{what} is in AWS, and there is no aws section", "", "add: aws: {regions: [us-west-2]}"
-            )
+            fix = "add: aws: {regions: [us-west-2]}"
+            if loc == ("kubernetes",) and cluster.metal:
+                name = next(iter(cluster.metal.values())).hosts[0].short
+                fix += f"; or name a machine of yours: kubernetes: {{control_plane: {{metal: [{name}]}}}}"
+            yield self.found(ctx, loc, f"{what} is in AWS, and there is no aws section", "", fix)
 
 
 class SomethingDescribed(Rule):
