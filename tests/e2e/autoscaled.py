@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class World:
         capacity.write(capacity.parse({"limits": list(given), **more}, "the test"))
 
     def launched(self) -> list[tuple[str, str]]:
-        """(type, zone) of every machine there ever was, those that are gone included."""
+        """(type, zone) of every machine that this AWS ever had in these regions, those that are gone included."""
         found = []
         for region in self.regions:
             for reservation in self.machines.client("ec2", region).describe_instances()["Reservations"]:
@@ -147,24 +148,40 @@ class World:
 @contextlib.contextmanager
 def world(text: str, folder: Path, **machines: Any) -> Iterator[World]:
     """The world of a cluster.yaml, on an embedded AWS of its own."""
-    cluster = load(folder / "cluster.yaml", text=text).cluster
-    assert cluster.aws is not None
+    with embedded(folder) as url, world_at(url, text, folder, **machines) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def embedded(folder: Path) -> Iterator[str]:
+    """The URL of an embedded AWS; nothing of the user's own AWS is in the environment meanwhile."""
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         patch.setenv("INFRA_LOCAL_DIR", str(folder / "aws"))
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
         url = control.up().url
         stack.callback(control.down)
+        yield url
+
+
+@contextlib.contextmanager
+def world_at(url: str, text: str, folder: Path, zones: int = 2, **machines: Any) -> Iterator[World]:
+    """The world of a cluster.yaml on an embedded AWS that runs, where others may have theirs, too."""
+    cluster = load(folder / "cluster.yaml", text=text).cluster
+    assert cluster.aws is not None
+    session, lock = boto3.Session(), threading.Lock()
+    with contextlib.ExitStack() as stack:
 
         @functools.cache
         def client(service: str, region: str) -> Any:
-            made: Any = boto3.client(service, **session_arguments(region, url))  # type: ignore[call-overload]
+            with lock:  # a session makes one client at a time
+                made: Any = session.client(service, **session_arguments(region, url))
             stack.callback(made.close)
             return made
 
         kube = stack.enter_context(KubeServer())
         double = Machines(kube, client, cluster.cluster, cluster.aws.regions, **machines)
-        found = World(cluster, url, kube, Kubectl.of(kube, folder), double)
+        found = World(cluster, url, kube, Kubectl.of(kube, folder), double, zones)
         found.make_groups()
         stack.enter_context(Worker(kube))
         stack.enter_context(double)

@@ -29,12 +29,17 @@ def refusing(env: Mapping[str, str], refusals: list[Refusal]) -> Iterator[Faulty
     record = Path(env["INFRA_LOCAL_DIR"]) / "server.json"
     kept = record.read_text(encoding="utf-8")
     with serve(refusals, url) as faulty:
-        port = int(faulty.url.rpartition(":")[2])
-        _replace(record, json.dumps({**json.loads(kept), "port": port}))
+        point(record, kept, faulty)
         try:
             yield faulty
         finally:
             _replace(record, kept)
+
+
+def point(record: Path, text: str, faulty: FaultyAws) -> None:
+    """Make the record of a server (``text`` is what it wrote) name the test double before it."""
+    port = int(faulty.url.rpartition(":")[2])
+    _replace(record, json.dumps({**json.loads(text), "port": port}))
 
 
 def _replace(path: Path, text: str) -> None:

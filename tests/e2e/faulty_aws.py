@@ -49,7 +49,7 @@ class FaultyAws:
     calls: list[Call] = field(default_factory=list)
     refused: dict[int, int] = field(default_factory=dict)
     url: str = ""
-    answered: Callable[[Call], None] = lambda call: None
+    answered: Callable[[Call], object] = lambda call: None
     """Told of each call that was done, before its answer goes out."""
     stopping: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)

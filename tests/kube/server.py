@@ -234,6 +234,8 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and fault.cut == "after":
                 raise _Cut
         except _Cut:
+            if fault:
+                fault.then()
             kube.seen.append(self._seen(request, 0))
             self.close_connection = True
             return
