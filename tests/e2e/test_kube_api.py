@@ -5,26 +5,12 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
+from collections.abc import Callable
 
 from tests.e2e.kube_objects import budget, node, pod, replica_set
 from tests.e2e.kubectl import Kubectl
 from tests.kube import KubeServer
 from tests.kube.worker import Worker
-
-
-@pytest.fixture
-def kube() -> Iterator[KubeServer]:
-    with KubeServer() as server:
-        yield server
-
-
-@pytest.fixture
-def kubectl(kube: KubeServer, tmp_path: Path) -> Kubectl:
-    return Kubectl.of(kube, tmp_path)
 
 
 def until(true: Callable[[], object], seconds: float = 15) -> None:

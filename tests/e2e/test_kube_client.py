@@ -23,12 +23,6 @@ from tests.kube import KubeServer
 
 
 @pytest.fixture
-def kube() -> Iterator[KubeServer]:
-    with KubeServer() as server:
-        yield server
-
-
-@pytest.fixture
 def api(kube: KubeServer, tmp_path: Path) -> Iterator[client.CoreV1Api]:
     with config.new_client_from_config(str(kube.kubeconfig(tmp_path / "kubeconfig"))) as made:
         made.configuration.retries = False

@@ -46,12 +46,6 @@ storage: {data: {efs: {}, mount: /data}}
 """
 
 
-@pytest.fixture
-def kube() -> Iterator[KubeServer]:
-    with KubeServer() as server:
-        yield server
-
-
 class Here(Infra):
     """``infra`` in this very process: thirty starts of Python would take longer than all that is tested."""
 

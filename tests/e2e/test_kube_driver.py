@@ -24,12 +24,6 @@ NODES, PODS = "/api/v1/nodes", "/api/v1/pods"
 
 
 @pytest.fixture
-def kube() -> Iterator[KubeServer]:
-    with KubeServer() as server:
-        yield server
-
-
-@pytest.fixture
 def slept() -> list[float]:
     return []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,15 +16,9 @@ from tests.kube import KubeServer
 
 
 @pytest.fixture
-def kube() -> Iterator[KubeServer]:
-    with KubeServer() as server:
-        server.put(node("one"))
-        yield server
-
-
-@pytest.fixture
-def kubectl(kube: KubeServer, tmp_path: Path) -> Kubectl:
-    return Kubectl.of(kube, tmp_path)
+def kube(kube: KubeServer) -> KubeServer:
+    kube.put(node("one"))
+    return kube
 
 
 @pytest.fixture

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from infra.kube.manifests import bundle
 from infra.spec.load import load
 from tests.conftest import LABS
 from tests.e2e.kubectl import Kubectl
-from tests.kube import KubeServer
 
 IDS = {("datasets", "us-west-2"): "fs-0123456789abcdef0"}
-
-
-@pytest.fixture
-def kube() -> Iterator[KubeServer]:
-    with KubeServer() as server:
-        yield server
-
-
-@pytest.fixture
-def kubectl(kube: KubeServer, tmp_path: Path) -> Kubectl:
-    return Kubectl.of(kube, tmp_path)
 
 
 def versions(kubectl: Kubectl) -> str:

@@ -91,9 +91,9 @@ class Link:
 
 
 @pytest.fixture
-def kube() -> Iterator[KubeServer]:
-    with KubeServer() as server, Worker(server):
-        yield server
+def kube(kube: KubeServer) -> Iterator[KubeServer]:
+    with Worker(kube):
+        yield kube
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,21 +9,9 @@ from botocore.exceptions import ClientError
 
 from infra.local import inventory
 from infra.local.endpoint import ACCOUNT
-from tests.e2e.local_aws import CANONICAL, REGION, Aws, started
+from tests.e2e.local_aws import CANONICAL, REGION, Aws
 
 pytestmark = pytest.mark.engine
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    with started(tmp_path_factory.mktemp("aws")) as found:
-        yield found
-
-
-@pytest.fixture
-def aws(server: Aws) -> Aws:
-    inventory.reset()
-    return server
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,12 @@ from infra.cloud.fleets import Fleets
 from infra.errors import CloudError, UsageError
 from infra.local import capacity, inventory
 from infra.spec.models import Aws as Settings
-from tests.e2e.local_aws import REGION, Aws, started
+from tests.e2e.local_aws import REGION, Aws
 from tests.e2e.test_local_aws import code
 
 pytestmark = pytest.mark.engine
 
 MIXED = ("p3.2xlarge", "g5.xlarge")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    with started(tmp_path_factory.mktemp("aws")) as found:
-        yield found
-
-
-@pytest.fixture
-def aws(server: Aws) -> Aws:
-    inventory.reset()
-    return server
 
 
 def limits(*given: dict[str, Any], **more: float) -> None:
