@@ -24,6 +24,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "moto_ec2_launch",
         "moto_ec2_interfaces",
         "moto_ec2_endpoints",
+        "moto_ec2_peering",
         "moto_ec2_nodes",
         "moto_ec2_spot",
     ),

@@ -94,6 +94,10 @@ def _network(backend: Any, entry: Callable[..., Entry]) -> Iterator[Entry]:
     for point in backend.vpc_end_points.values():
         if point.state not in ("deleted", "deleting"):
             yield entry("aws_vpc_endpoint", point.id)
+    for peering in backend.vpc_pcxs.values():
+        live = peering._status.code in ("initiating-request", "pending-acceptance", "active")
+        if live and peering.vpc.region == backend.region_name:
+            yield entry("aws_vpc_peering_connection", peering.id)
     for log in backend.flow_logs.values():
         yield entry("aws_flow_log", log.id)
     for options in backend.dhcp_options_sets.values():
