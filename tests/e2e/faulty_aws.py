@@ -22,12 +22,14 @@ REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 
 @dataclass(frozen=True)
 class Call:
-    """One request: ``service`` as in the signature (ec2, sts, s3, …) and the API's ``action`` ('' for S3)."""
+    """One request: ``service`` and ``region`` as in the signature (ec2, us-west-2) and the API's ``action`` ('' for
+    S3)."""
 
     service: str
     action: str
     method: str
     path: str
+    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class FaultyAws:
     refused: dict[int, int] = field(default_factory=dict)
     url: str = ""
     answered: Callable[[Call], object] = lambda call: None
-    """Told of each call that was done, before its answer goes out."""
+    """Told of each call that was done, before its answer goes out; when it returns True, the answer is lost."""
     stopping: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,8 +106,10 @@ def _handler(faulty: FaultyAws) -> type[BaseHTTPRequestHandler]:
                 self._answer(refusal.status, {"Content-Type": kind, "x-amzn-RequestId": REQUEST_ID}, text)
             elif faulty.upstream:
                 answer = _forward(faulty.upstream, self, body)
-                faulty.answered(call)
-                self._answer(*answer)
+                if faulty.answered(call) is True:
+                    self.close_connection = True
+                else:
+                    self._answer(*answer)
             else:
                 self._answer(500, {"Content-Type": "text/plain"}, b"no upstream")
 
@@ -127,11 +131,12 @@ def _handler(faulty: FaultyAws) -> type[BaseHTTPRequestHandler]:
 
 
 def _call(request: BaseHTTPRequestHandler, body: bytes) -> Call:
-    scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", request.headers.get("Authorization", ""))
+    scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", request.headers.get("Authorization", ""))
     target = request.headers.get("X-Amz-Target", "")
     form = parse_qs(body.decode("latin-1")) if b"Action=" in body else {}
     action = form.get("Action", [target.rpartition(".")[2]])[0]
-    return Call(scope[1] if scope else "", action, request.command, urlsplit(request.path).path)
+    region, service = scope.groups() if scope else ("", "")
+    return Call(service, action, request.command, urlsplit(request.path).path, region)
 
 
 def _body(call: Call, refusal: Refusal) -> tuple[str, bytes]:

@@ -15,7 +15,7 @@ from infra.local import capacity
 from tests.e2e.autoscaled import Time, World, world
 from tests.e2e.faulty_aws import Refusal, serve
 from tests.e2e.kube_objects import replica_set
-from tests.kube.resources import NODES, PODS
+from tests.kube.resources import NODES, PODS, REPLICASETS
 
 pytestmark = pytest.mark.engine
 
@@ -83,14 +83,15 @@ class Rig:
 
     def clear(self) -> None:
         """Everything goes at once, as it never does; what the last test left is not the next one's."""
-        client = self.place.machines.client("autoscaling", "us-west-2")
-        self.place.kube.delete("/apis/apps/v1/namespaces/default/replicasets/work")
+        for item in list(self.place.kube.store.items(REPLICASETS)):
+            self.place.kube.delete(f"/apis/apps/v1/namespaces/default/replicasets/{item.obj['metadata']['name']}")
         for path in (
             "api/v1/namespaces/kube-system/configmaps",
             "apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
         ):
             self.place.kube.delete(f"/{path}/infra-autoscaler")
         for fleet in self.place.fleets.look().fleets:
+            client = self.place.machines.client("autoscaling", fleet.id.region)
             for machine in fleet.machines:
                 client.terminate_instance_in_auto_scaling_group(
                     InstanceId=machine.id, ShouldDecrementDesiredCapacity=True
