@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -57,13 +57,7 @@ class Regions:
     def trouble(self, *refusals: tuple[str, str, int, str]) -> None:
         """(service, code, status, message): what the first region answers to everything; code "" is no answer."""
         self.faulty.refusals[:] = [
-            Refusal(
-                code,
-                message,
-                status,
-                hang=0.0 if code else 0.001,
-                when=lambda call, service=service: call.region == FIRST and call.service.startswith(service),
-            )
+            Refusal(code, message, status, hang=0.0 if code else 0.001, when=_in_first(service))
             for service, code, status, message in refusals
         ]
 
@@ -78,6 +72,10 @@ class Regions:
     def homes(self, name: str) -> set[str]:
         """The regions that the pods of a ReplicaSet run in."""
         return {node.split(".")[1] for node in self.rig.running(name)}
+
+
+def _in_first(service: str) -> Callable[[Call], bool]:
+    return lambda call: call.region == FIRST and call.service.startswith(service)
 
 
 @pytest.fixture(scope="module")
