@@ -39,6 +39,18 @@ def spec_options(function: F) -> F:
     return file_option(endpoint_option(json_option(function)))
 
 
+def output_option(default: str) -> Callable[[F], F]:
+    """``-o FILE``: passed as ``output``, None without it; ``default`` says in words where it goes then."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=None,
+        show_default=default,
+        help="The file to write.",
+    )
+
+
 def emit(data: Any) -> None:
     """Print one JSON document on stdout, keys sorted."""
     click.echo(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from infra.cli.common import emit, spec_options
+from infra.cli.common import emit, output_option, spec_options
 
 EPILOG = """\b
 Examples:
@@ -18,14 +18,7 @@ Examples:
 
 @click.command("config", epilog=EPILOG)
 @spec_options
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=None,
-    show_default="the first of $KUBECONFIG, or ~/.kube/config",
-    help="The file to write.",
-)
+@output_option("the first of $KUBECONFIG, or ~/.kube/config")
 @click.option("--server", default="", metavar="URL", help="Another way to the API than the published one.")
 @click.option("--keep-current", is_flag=True, help="Do not make it the current context.")
 @click.option("--force", is_flag=True, help="Replace a context of that name that is not ours.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,84 +39,90 @@ Examples:
 """
 
 
-def _how(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that both have."""
-    for option in reversed(
-        (
-            click.option("--no-reboot", is_flag=True, help="Stop where a restart is needed, and say so."),
-            click.option("--no-drain", is_flag=True, help="Do not drain Kubernetes nodes first."),
-            click.option(
-                "--allow-os",
-                is_flag=True,
-                envvar="INFRA_ALLOW_OS",
-                help="Try another Ubuntu or Debian than the profile's.",
-            ),
-            click.option(
-                "--wait",
-                "patience",
-                type=click.IntRange(0, 3600),
-                default=300,
-                show_default=True,
-                metavar="SECONDS",
-                help="Wait so long for another package manager to end.",
-            ),
-            click.option(
-                "--client-package",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="Install this client; default: what chef: in the file says.",
-            ),
-            click.option("--client-sha256", default="", metavar="HEX", help="Its sha256."),
-            click.option("--details", is_flag=True, help="Show every line of the converges."),
-            click.option("--yes", is_flag=True, help="Do not ask; for scripts."),
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What both commands are told: which machines of which file, how they are reached, and how they are brought."""
+
+    patterns: tuple[str, ...]
+    file: Path
+    endpoint: str | None
+    as_json: bool
+    reach: Reach
+    no_reboot: bool
+    no_drain: bool
+    allow_os: bool
+    patience: int
+    client_package: Path | None
+    client_sha256: str
+    details: bool
+    yes: bool
+
+    def options(self, **more: Any) -> Options:
+        """As the product takes them; ``more`` are those of one command alone."""
+        from infra.node.bring.bring import Options
+
+        return Options(
+            reboot=not self.no_reboot,
+            drain=not self.no_drain,
+            allow_os=self.allow_os,
+            patience=self.patience,
+            **more,
         )
-    ):
-        function = option(function)
-    return function
+
+
+def _asked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The machines and the options that both have: passed together as ``asked``."""
+
+    @click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
+    @spec_options
+    @reach_options
+    @click.option("--no-reboot", is_flag=True, help="Stop where a restart is needed, and say so.")
+    @click.option("--no-drain", is_flag=True, help="Do not drain Kubernetes nodes first.")
+    @click.option(
+        "--allow-os",
+        is_flag=True,
+        envvar="INFRA_ALLOW_OS",
+        help="Try another Ubuntu or Debian than the profile's.",
+    )
+    @click.option(
+        "--wait",
+        "patience",
+        type=click.IntRange(0, 3600),
+        default=300,
+        show_default=True,
+        metavar="SECONDS",
+        help="Wait so long for another package manager to end.",
+    )
+    @click.option(
+        "--client-package",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Install this client; default: what chef: in the file says.",
+    )
+    @click.option("--client-sha256", default="", metavar="HEX", help="Its sha256.")
+    @click.option("--details", is_flag=True, help="Show every line of the converges.")
+    @click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
+    @functools.wraps(function)
+    def wrapped(**given: Any) -> Any:
+        both = {item.name: given.pop(item.name) for item in fields(Asked)}
+        return function(Asked(**both), **given)
+
+    return wrapped
 
 
 @click.command("bootstrap", epilog=BOOTSTRAP, short_help="Take bare machines to what their profile says.")
-@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
-@spec_options
-@reach_options
-@_how
-def bootstrap(
-    patterns: tuple[str, ...],
-    file: Path,
-    endpoint: str | None,
-    as_json: bool,
-    reach: Reach,
-    no_reboot: bool,
-    no_drain: bool,
-    allow_os: bool,
-    patience: int,
-    client_package: Path | None,
-    client_sha256: str,
-    details: bool,
-    yes: bool,
-) -> int:
+@_asked
+def bootstrap(asked: Asked) -> int:
     """Take the machines that the PATTERNs stand for to what their profile says, restarting them where it must be.
 
     One that failed never stops the others. Exit code 0: all are there; 1: some are not.
     """
-    from infra.node.bring.bring import Options, bring
-
-    options = Options(reboot=not no_reboot, drain=not no_drain, allow_os=allow_os, patience=patience, check_drift=False)
-
-    def work(chosen: Chosen, wants: Wants, show: Reporter) -> Results:
-        return chosen.fleet.each(
-            chosen.nodes, lambda link: bring(link, wants.of(link.node), options, show.sink), show.done
-        )
-
-    client = (client_package, client_sha256)
-    return _run(file, endpoint, patterns, reach, client, work, as_json=as_json, details=details, yes=yes)
+    options = asked.options(check_drift=False)
+    return _run(asked, lambda chosen, wants, show: _each(chosen, wants, options, show))
 
 
 @click.command("converge", epilog=CONVERGE, short_help="Bring machines to the policy that the file describes.")
-@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
-@spec_options
-@reach_options
-@_how
+@_asked
 @click.option("--why-run", is_flag=True, help="Change nothing; show what would change.")
 @click.option("--force", is_flag=True, help="Converge also what is at its policy, and as it was left.")
 @click.option(
@@ -124,46 +132,17 @@ def bootstrap(
     metavar="N|N%",
     help="So many of a group at a time; default: metal.*.max_unavailable, else 1.",
 )
-def converge(
-    patterns: tuple[str, ...],
-    file: Path,
-    endpoint: str | None,
-    as_json: bool,
-    reach: Reach,
-    no_reboot: bool,
-    no_drain: bool,
-    allow_os: bool,
-    patience: int,
-    client_package: Path | None,
-    client_sha256: str,
-    details: bool,
-    yes: bool,
-    why_run: bool,
-    force: bool,
-    share: str,
-) -> int:
+def converge(asked: Asked, why_run: bool, force: bool, share: str) -> int:
     """Bring the machines that the PATTERNs stand for to the policy that the file describes now.
 
     One machine of each profile goes first; when it fails, the others of its profile are left as they are. Exit code 0:
     all are there; 1: some are not.
     """
-    from infra.node.bring.bring import Options
-
-    options = Options(
-        why_run=why_run,
-        reboot=not no_reboot,
-        drain=not no_drain,
-        force=force,
-        allow_os=allow_os,
-        patience=patience,
-    )
+    options = asked.options(why_run=why_run, force=force)
     _check_share(share)
-
-    def work(chosen: Chosen, wants: Wants, show: Reporter) -> Results:
-        return _rolled(chosen, wants, options, show, share)
-
-    client = (client_package, client_sha256)
-    return _run(file, endpoint, patterns, reach, client, work, as_json=as_json, details=details, yes=yes or why_run)
+    if why_run:
+        return _run(replace(asked, yes=True), lambda chosen, wants, show: _each(chosen, wants, options, show))
+    return _run(asked, lambda chosen, wants, show: _rolled(chosen, wants, options, show, share))
 
 
 def _check_share(share: str) -> None:
@@ -179,7 +158,15 @@ def _check_share(share: str) -> None:
         )
 
 
+def _each(chosen: Chosen, wants: Wants, options: Options, show: Reporter) -> Results:
+    """All of them side by side."""
+    from infra.node.bring.bring import bring
+
+    return chosen.fleet.each(chosen.nodes, lambda link: bring(link, wants.of(link.node), options, show.sink), show.done)
+
+
 def _rolled(chosen: Chosen, wants: Wants, options: Options, show: Reporter, share: str) -> Results:
+    """Some of each group at a time."""
     from contextlib import closing
 
     from infra.node.bring.bring import bring
@@ -189,10 +176,6 @@ def _rolled(chosen: Chosen, wants: Wants, options: Options, show: Reporter, shar
         with closing(chosen.fleet.connect(node)) as link:
             return bring(link, wants.of(node), options, show.sink)
 
-    if options.why_run:
-        return chosen.fleet.each(
-            chosen.nodes, lambda link: bring(link, wants.of(link.node), options, show.sink), show.done
-        )
     return roll(
         chosen.nodes,
         one,
@@ -202,20 +185,7 @@ def _rolled(chosen: Chosen, wants: Wants, options: Options, show: Reporter, shar
     )
 
 
-def _run(
-    file: Path,
-    endpoint: str | None,
-    patterns: Sequence[str],
-    reach: Reach,
-    client: tuple[Path | None, str],
-    work: Callable[[Chosen, Wants, Reporter], Results],
-    *,
-    as_json: bool,
-    details: bool,
-    yes: bool,
-) -> int:
-    from dataclasses import replace
-
+def _run(asked: Asked, work: Callable[[Chosen, Wants, Reporter], Results]) -> int:
     from infra import proc
     from infra.cli.node_choose import choose
     from infra.errors import InfraError
@@ -223,29 +193,30 @@ def _run(
     from infra.spec.load import read
     from infra.ui import bring_view
 
-    loaded, _ = read(file, endpoint)
+    loaded, _ = read(asked.file, asked.endpoint)
     cancel = proc.Cancel()
     room: list[Reporter] = []
     chosen = choose(
         loaded,
-        patterns,
-        reach,
+        asked.patterns,
+        asked.reach,
         cancel=cancel,
         aside=lambda: room[0].aside() if room else bring_view.nowhere(),
     )
     chosen = replace(chosen, nodes=_with_a_profile(chosen.nodes))
-    wants = Wants(loaded, *client)
+    wants = Wants(loaded, asked.client_package, asked.client_sha256)
     for node in chosen.nodes:
         wants.of(node)  # a profile that does not resolve is said before anything is reached
-    _asked(len(chosen.nodes), reach, yes)
+    if len(chosen.nodes) > 1 and asked.reach.ask and not asked.yes:  # many machines at a terminal are worth a question
+        click.confirm(f"{len(chosen.nodes)} machines: go on", default=True, abort=True, err=True)
     with (
-        bring_view.reporter(chosen.nodes, as_json, details) as show,
+        bring_view.reporter(chosen.nodes, asked.as_json, asked.details) as show,
         proc.on_ctrl_c(cancel, lambda text: click.echo(text, err=True)),
     ):
         room.append(show)
         results = work(chosen, wants, show)
     bad = [result for result in results.values() if isinstance(result, InfraError)]
-    if as_json:
+    if asked.as_json:
         shown = bring_view.data(results, chosen.nodes)
         emit({"format": 1, "cluster": loaded.cluster.cluster, "nodes": shown, "failed": len(bad)})
     else:
@@ -281,12 +252,6 @@ def _with_a_profile(nodes: Sequence[Node]) -> list[Node]:
     if others:
         click.echo(f"left out, without a profile: {', '.join(others)}", err=True)
     return found
-
-
-def _asked(count: int, reach: Reach, yes: bool) -> None:
-    """Many machines at a terminal are worth a question."""
-    if count > 1 and reach.ask and not yes:
-        click.confirm(f"{count} machines: go on", default=True, abort=True, err=True)
 
 
 def _show(results: Results) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli import policy_publish
-from infra.cli.common import emit, spec_options
+from infra.cli.common import emit, output_option, spec_options
 
 if TYPE_CHECKING:
     from infra.policy import Policy
@@ -105,14 +105,7 @@ def diff(old: str, new: str, file: Path, endpoint: str | None, as_json: bool, pa
 @command.command("build", epilog=BUILD, short_help="Write the archive.")
 @click.argument("profile")
 @spec_options
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=None,
-    show_default="PROFILE.tar",
-    help="The file to write.",
-)
+@output_option("PROFILE.tar")
 def build(profile: str, file: Path, endpoint: str | None, as_json: bool, output: Path | None) -> int:
     """Write the archive of PROFILE's policy: a tar whose sha256 is the digest, whoever writes it and wherever.
 

@@ -21,9 +21,15 @@ FORMAT = 1
 
 
 def of(loaded: Loaded, profile: str) -> Policy:
-    """The policy of a profile of a file; the lab's own ``chef/`` is looked for beside it. Raises PolicyError."""
-    site = loaded.path.resolve().parent
-    return resolve(loaded.cluster, profile, site=site, where=loaded.where)
+    """The policy of a profile of a file, made once; the lab's own ``chef/`` is looked for beside it.
+
+    Raises PolicyError.
+    """
+
+    def make() -> Policy:
+        return resolve(loaded.cluster, profile, site=loaded.path.resolve().parent, where=loaded.where)
+
+    return loaded.once(f"policy {profile}", make)
 
 
 def resolve(cluster: Cluster, profile: str, *, site: Path | None = None, where: Where | None = None) -> Policy:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,6 +18,8 @@ from infra.spec.document import Document, parse_document, read_document
 from infra.spec.explain import SourceMap, explain
 from infra.spec.models import LOCAL, Cluster
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -24,6 +28,8 @@ class Loaded:
     cluster: Cluster
     document: Document
     digest: str
+    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _turn: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False, compare=False)
 
     @property
     def path(self) -> Path:
@@ -36,6 +42,17 @@ class Loaded:
     def where(self, *loc: str | int) -> str:
         """``cluster.yaml:17`` for a path in the cluster, such as ``("pools", "gpu", "size")``."""
         return self.document.where(*self._places.loc(loc))
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once for this file however many ask for it by that ``name``, and from any thread.
+
+        So what a command shows of a policy is what it then carries out. What ``make`` raises is not kept.
+        """
+        with self._turn:
+            if name not in self._made:
+                self._made[name] = make()
+            found: T = self._made[name]
+            return found
 
     @cached_property
     def _places(self) -> SourceMap:

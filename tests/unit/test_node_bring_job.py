@@ -26,7 +26,7 @@ class Link:
         self.steps, self.back = list(steps), back
         self.asked: list[tuple[str, ...]] = []
         self.reconnected = 0
-        self._fleet = self
+        self.fleet = self
 
     def run(
         self, script: str, *args: str, on_line: Callable[[str], None] | None = None, check: bool = True, **_: Any

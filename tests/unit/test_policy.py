@@ -272,3 +272,13 @@ def test_null_takes_away(chef: Path, tmp_path: Path) -> None:
     infra = policy(tmp_path, SPEC.replace("    os:", f"    attributes: {value}\n    os:")).attributes["infra"]
     assert infra["users"] == {} and "nvidia" not in infra
     assert infra["research"] == {"environments": {"torch": None}}  # a default of the cookbook
+
+
+def test_it_is_made_once_for_a_file(chef: Path, tmp_path: Path) -> None:
+    file = loaded(tmp_path)
+    found = of(file, "gpu")
+    cookbook(chef, "nvidia", "log 'another'\n")
+    assert of(file, "gpu") is found
+    assert of(load(file.path), "gpu").digest != found.digest
+    with pytest.raises(UsageError):
+        of(file, "none")

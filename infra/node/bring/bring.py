@@ -78,8 +78,7 @@ class Wants:
 
     def _make(self, name: str, group: str) -> Wanted:
         cluster = self.loaded.cluster
-        same = next((item for (profile, _), item in self._known.items() if profile == name), None)
-        policy = same.policy if same else of(self.loaded, name)
+        policy = of(self.loaded, name)
         profile, metal = cluster.profiles[name], cluster.metal.get(group)
         module = hardware.module(profile, list(hardware.machines(cluster, name))) if profile.nvidia else ""
         packages, joining = self._packages, self._joining if metal else None
@@ -186,7 +185,7 @@ class _Work:
             self._fits(facts)
             package = self._client(facts)
             if not self.options.why_run:
-                keys.place(self.connection, self.connection._fleet)
+                keys.place(self.connection)
         with self._aside(facts):
             return self._converge(facts, package)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from infra import proc
 from infra.errors import LoginRefused, NodeError, NodeUnfit, ToolError
 from infra.node.ssh.auth import Auth
-from infra.node.ssh.fleet import Connection, Fleet
+from infra.node.ssh.fleet import Connection
 
 DEADLINE = 20.0
 # As the account itself. $1 is the key; a last line without its end gets one first.
@@ -41,14 +41,14 @@ def public_key(auth: Auth) -> str:
     return ""
 
 
-def place(connection: Connection, fleet: Fleet) -> bool:
+def place(connection: Connection) -> bool:
     """Put our key there and log in by it once more. False when we came by key anyhow.
 
     Raises NodeUnfit when we have no key, and NodeError when the one that was put there does not open the door.
     """
     if connection.login != "password":
         return False
-    node, auth = connection.node, fleet.auth
+    node, auth = connection.node, connection.fleet.auth
     key = public_key(auth)
     if not key:
         raise NodeUnfit(
@@ -59,7 +59,7 @@ def place(connection: Connection, fleet: Fleet) -> bool:
         )
     connection.run(SCRIPT, key, root=False, deadline=DEADLINE)
     only_keys = Auth(identities=auth.identities, agent=auth.agent, usual=auth.usual, config=auth.config, sudo=auth.sudo)
-    again = fleet.using(only_keys)
+    again = connection.fleet.using(only_keys)
     try:
         again.connect(node).close()
     except LoginRefused as error:

@@ -38,7 +38,7 @@ def restart(connection: Connection, boot: str, *, deadline: float, tick: Callabl
     while (waited := time.monotonic() - began) < deadline:
         if tick is not None:
             tick(waited)
-        connection._fleet.pause(POLL)  # Ctrl-C ends it: the machine comes back without us
+        connection.fleet.pause(POLL)  # Ctrl-C ends it: the machine comes back without us
         try:
             connection.reconnect(deadline=LOGIN)
             now = connection.run(BOOT, root=False, deadline=15).out.strip()

@@ -30,12 +30,12 @@ ALWAYS = 3600.0
 
 
 class Connection:
-    """One machine, one SSH connection."""
+    """One machine, one SSH connection of its ``fleet``."""
 
     def __init__(self, node: Node, fleet: Fleet) -> None:
         self.node = node
         self.login: Login = "key"
-        self._fleet = fleet
+        self.fleet = fleet
         self._line: Transport | None = None
         self._sudo: How = "free"
         self._settled = False
@@ -43,7 +43,7 @@ class Connection:
         self._open()
 
     def _open(self, limit: float = ALWAYS) -> None:
-        self._line, self.login = self._fleet._open(self.node, limit)
+        self._line, self.login = self.fleet._open(self.node, limit)
 
     def run(
         self,
@@ -64,12 +64,12 @@ class Connection:
         """
         from infra.node.ssh.exec import Exec
 
-        auth = self._fleet.auth
+        auth = self.fleet.auth
         how: How = self._sudo if root and self.node.user != "root" else "plain"
         if how == "free" and auth.sudo and not self._settled:
             how = "prompt"  # it says whether it wants the password, which is not sent before
         while True:
-            under_way = Exec(self._live(), self.node, how, auth, self._fleet.check, blobs)
+            under_way = Exec(self._live(), self.node, how, auth, self.fleet.check, blobs)
             ran = under_way.run(script, args, deadline, on_line)
             if ran is not None:
                 break
@@ -98,7 +98,7 @@ class Connection:
         from infra.node.ssh import link as ssh_link
 
         if self._line is None or not self._line.is_active():
-            self._fleet.check()
+            self.fleet.check()
             raise ssh_link.unreachable(self.node, "the connection was lost")
         return self._line
 
@@ -126,12 +126,12 @@ class Connection:
                     raise
             if time.monotonic() > end:
                 raise ssh_link.unreachable(self.node, f"it did not restart within {deadline:.0f} s")
-            self._fleet.pause(0.5)
+            self.fleet.pause(0.5)
 
     def close(self) -> None:
         if self._line is not None:
             line, self._line = self._line, None
-            self._fleet._close(line)
+            self.fleet._close(line)
 
     def __enter__(self) -> Connection:
         return self
