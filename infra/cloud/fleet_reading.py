@@ -10,6 +10,7 @@ from typing import Any
 
 from infra.autoscale.ports import Failure, Fleet, FleetId, Machine
 from infra.autoscale.snapshot import Market, Taint
+from infra.cloud.refusals import launch
 
 Item = Mapping[str, Any]
 FOUND_BY = "k8s.io/cluster-autoscaler/"
@@ -17,20 +18,6 @@ TEMPLATE = "k8s.io/cluster-autoscaler/node-template/"
 POOL, POOL_MAX = "infra:pool", "infra:pool-max"
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
-# A group with a mixed-instances policy names EC2's code; one with a plain template has only the sentence.
-_CODED = re.compile(r"Could not launch (?:Spot|On-Demand) Instances\. (?P<code>[A-Z][A-Za-z.]+)(?: - |\b)")
-_SENTENCES = (
-    (re.compile(r"do not have sufficient (?P<type>[a-z0-9-]+\.[a-z0-9-]+) capacity"), "InsufficientInstanceCapacity"),
-    (re.compile(r"no Spot capacity available"), "InsufficientInstanceCapacity"),
-    (re.compile(r"[Ii]nsufficient (?:instance )?capacity"), "InsufficientInstanceCapacity"),
-    (re.compile(r"Unable to fulfill capacity"), "UnfulfillableCapacity"),
-    (re.compile(r"more vCPU capacity than your current vCPU limit"), "VcpuLimitExceeded"),
-    (re.compile(r"[Mm]ax spot instance count exceeded"), "MaxSpotInstanceCountExceeded"),
-    (re.compile(r"more instances \(\d+\) than your current instance limit"), "InstanceLimitExceeded"),
-    (re.compile(r"[Rr]eservation(?: does not have sufficient)? capacity"), "ReservationCapacityExceeded"),
-    (re.compile(r"lower than the minimum required Spot request fulfillment price"), "SpotMaxPriceTooLow"),
-    (re.compile(r"instance type \((?P<type>[a-z0-9.-]+)\) is not supported in your requested"), "Unsupported"),
-)
 _ZONE = re.compile(r"Availability Zone(?: you requested)? \((?P<zone>[a-z0-9-]+)\)")
 _TYPE = re.compile(r"(?:sufficient |instance type \()(?P<type>[a-z][a-z0-9-]*\.[a-z0-9-]+)")
 REGIONAL = frozenset(
@@ -136,7 +123,7 @@ def failure(activity: Item) -> Failure | None:
     if activity.get("StatusCode") != "Failed" or not str(activity.get("Description", "")).startswith("Launching"):
         return None
     message = " ".join(str(activity.get("StatusMessage") or activity.get("Cause") or "").split())
-    code = code_of(message)
+    code = launch.code_of(message)
     return Failure(
         id=str(activity["ActivityId"]),
         when=activity["StartTime"].timestamp(),
@@ -145,13 +132,6 @@ def failure(activity: Item) -> Failure | None:
         zone="" if code in REGIONAL else _zone(message, activity.get("Details")),
         type=found["type"] if (found := _TYPE.search(message)) else "",
     )
-
-
-def code_of(message: str) -> str:
-    """EC2's error code in the message of a scaling activity; "" when there is none that we know."""
-    if coded := _CODED.search(message):
-        return coded["code"].rstrip(".")
-    return next((code for pattern, code in _SENTENCES if pattern.search(message)), "")
 
 
 def _zone(message: str, details: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,10 +10,11 @@ from typing import Any
 from infra.cloud.describing import Item
 from infra.cloud.health import Seen
 from infra.cloud.mending.known import Known, Thing
+from infra.cloud.refusals import launch
 from infra.plan.noise import AUTOSCALER
 
 GONE = "the state knows it, AWS does not"
-# AWS's codes in the message of a failed scaling activity -> what helps.
+# EC2's codes of a failed scaling activity -> what helps.
 CAPACITY = {
     "InsufficientInstanceCapacity": "AWS has none of these machines there now: name more instance types, or wait",
     "UnfulfillableCapacity": "AWS has none of these machines there now: name more instance types, or wait",
@@ -23,8 +23,8 @@ CAPACITY = {
     "InstanceLimitExceeded": "the quota of machines is used up: ask for more (see infra doctor)",
     "ReservationCapacityExceeded": "the capacity reservation is full",
     "SpotMaxPriceTooLow": "spot machines cost more than allowed now",
+    "Unsupported": "these machines are not offered there: name other instance types or zones",
 }
-_CODE = re.compile(r"\b([A-Z][a-z]+(?:[A-Z][A-Za-z]+)+)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +201,7 @@ def failure(activities: Sequence[Item]) -> dict[str, str] | None:
             return None
         if item.get("StatusCode") in ("Failed", "Cancelled"):
             message = " ".join(str(item.get("StatusMessage") or item.get("Description") or "").split())
-            codes = [code for code in _CODE.findall(message) if code in CAPACITY]
-            code = codes[0] if codes else ""
+            code = launch.code_of(message)
             moment = item.get("StartTime")
             return {
                 "code": code,

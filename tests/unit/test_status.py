@@ -164,12 +164,24 @@ def test_a_pool_of_several_groups_is_one_row() -> None:
             [{"StatusCode": "Failed", "StatusMessage": "You have requested more vCPU capacity (VcpuLimitExceeded)"}],
             "VcpuLimitExceeded",
         ),
+        (
+            [
+                {
+                    "StatusCode": "Failed",
+                    "StatusMessage": "We currently do not have sufficient p4d.24xlarge capacity in us-",
+                }
+            ],
+            "InsufficientInstanceCapacity",
+        ),
+        ([{"StatusCode": "Failed", "StatusMessage": "It is said: UnfulfillableCapacity."}], "UnfulfillableCapacity"),
+        ([{"StatusCode": "Failed", "StatusMessage": "Launching EC2 Instances failed by WhoKnowsWhat"}], ""),
         ([{"StatusCode": "Cancelled", "Description": "by ada"}], ""),
     ],
 )
 def test_the_last_failure_of_a_group(activities: list[dict[str, Any]], code: str | None) -> None:
     found = failure(activities)
     assert (found and found["code"]) == code
+    assert found is None or bool(found["fix"]) == bool(code)
 
 
 @pytest.mark.parametrize(
