@@ -15,15 +15,14 @@ from dataclasses import dataclass, replace
 from infra.autoscale.daemons import overhead
 from infra.autoscale.market import labels_of
 from infra.autoscale.simulate.floor import Floor
-from infra.autoscale.simulate.policy import Launch, Policy, View
+from infra.autoscale.simulate.policy import Launch, Orders, Policy, View
+from infra.autoscale.simulate.queue import Queue
 from infra.autoscale.simulate.results import Bill, Result, Track
 from infra.autoscale.simulate.scene import Scene, Settings
 from infra.autoscale.simulate.trace import GPU, Job
 from infra.autoscale.snapshot import (
     HOSTNAME,
     NAME,
-    REGION,
-    ZONE,
     Group,
     Node,
     Offer,
@@ -33,7 +32,7 @@ from infra.autoscale.snapshot import (
     amounts,
 )
 
-ARRIVE, JOIN, DONE, LOOK = range(4)
+ARRIVE, JOIN, DONE, LOOK, ACT = range(5)
 PATIENCE = 2 * 3600.0
 """Seconds in which no work came, began or ended, after which what waits is taken to wait for ever: machines may well
 come and go meanwhile, as for a gang for which there is never enough capacity."""
@@ -46,6 +45,8 @@ class _Machine:
     price: float
     launched: float
     ready: bool = False
+    used: float = -1.0
+    """When work last began on it."""
 
     def idle(self, since: float | None) -> None:
         if self.node.idle_since != since:
@@ -66,9 +67,16 @@ class _Run:
         self.machines: dict[str, _Machine] = {}
         self.count: Counter[str] = Counter()
         self.standing: Counter[Place] = Counter()
-        self.waiting: dict[str, Job] = {}
+        self.pools = {group.name: group.pool or f" {place}" for place, group in enumerate(scene.groups)}
+        self.limits: Counter[str] = Counter()
+        for group in scene.groups:
+            pool = self.pools[group.name]
+            self.limits[pool] = max(self.limits[pool], group.maximum)
+        self.queue = Queue(self.floor, policy.gangs)
+        self.waiting = self.queue.waiting
+        self.orders: Orders | None = None
+        self.looked, self.missed = 0.0, False
         self.running: dict[str, tuple[Job, Pod, str]] = {}
-        self.members: dict[str, set[str]] = defaultdict(set)
         self.generation: Counter[str] = Counter()
         self.failed: list[Launch] = []
         self.events: list[tuple[float, int, int, str, int]] = []
@@ -76,9 +84,6 @@ class _Run:
         self.now, self.next_look, self.number = 0.0, math.inf, 0
         self.worked = 0.0
         self.patience = max(PATIENCE, 4 * (settings.launch + settings.join * (1 + settings.spread)))
-        self.queues: dict[object, dict[str, None]] = defaultdict(dict)
-        self.fresh: set[object] = set()
-        self.wanted = 0
         self.track = Track(policy.name, settings.billing, len(scene.jobs))
 
     def run(self) -> Result:
@@ -100,7 +105,8 @@ class _Run:
             while self.events and self.events[0][0] == now:
                 _, what, _, name, generation = heapq.heappop(self.events)
                 look = self._event(what, name, generation) or look
-            self._bind()
+            self.queue.bind(self._start)
+            self._count_partial()
             if look:
                 self._look()
             self._note()
@@ -131,21 +137,24 @@ class _Run:
         beat = math.ceil(when / self.policy.interval - 1e-9) * self.policy.interval
         if beat <= self.now and self.next_look != beat:
             beat += self.policy.interval
-        if beat < self.next_look:
+        if self.orders is not None:
+            self.missed = True
+        elif beat < self.next_look:
             self.next_look = beat
             self._push(beat, LOOK, "")
 
     def _event(self, what: int, name: str, generation: int) -> bool:
         """Take one event in; True when it is the policy's look."""
         if what == LOOK:
-            return self.now == self.next_look
+            return self.now == self.next_look and self.orders is None
+        if what == ACT:
+            self._act()
+            return False
         if what == ARRIVE:
             self.track.arrived += 1
             self.worked = self.now
             job = self.jobs[name]
-            self._enqueue(name, job)
-            if job.pod.needs.gang is not None:
-                self.members[job.pod.needs.gang.name].add(name)
+            self.queue.add(name, job)
             self.track.arrive(job.pod, self.now)
         elif what == JOIN:
             if name not in self.machines:
@@ -184,6 +193,7 @@ class _Run:
     def _over(self, key: str) -> None:
         """Work has ended, or was evicted."""
         _, pod, name = self.running.pop(key)
+        self.queue.places.pop(key, None)
         self.generation[key] += 1
         self.floor.take(pod, name)
         self.track.gpus_used -= dict(pod.needs.requests).get(GPU, 0)
@@ -195,62 +205,12 @@ class _Run:
     def _occupied(self, name: str) -> bool:
         return any(pod.owner != "DaemonSet" for pod in self.floor.pods.get(name, {}).values())
 
-    def _bind(self) -> None:
-        """One pass of the scheduler, by priority and age. Of equal pods the first that finds no room speaks for all;
-        as long as no room came free, only what is new needs a look."""
-        freed, fresh = self.floor.freed(), self.fresh
-        self.fresh = set()
-        queues = self.queues if len(freed) else {alike: self.queues[alike] for alike in fresh}
-        heap = [(_turn(self.waiting[key]), alike) for alike, some in queues.items() if (key := next(iter(some), ""))]
-        heapq.heapify(heap)
-        while heap:
-            (_, _, key), alike = heapq.heappop(heap)
-            gang = self.waiting[key].pod.needs.gang
-            if gang is not None and self.policy.gangs:
-                self._bind_gang(gang.name)
-                continue
-            # What waited before found no room on the other machines, and they have no more now.
-            name = self.floor.find(self.waiting[key].pod, among=None if alike in fresh else freed)
-            if not name:
-                continue
-            self._start(self.waiting[key], name)
-            after = next(iter(self.queues[alike]), "")
-            if after:
-                heapq.heappush(heap, (_turn(self.waiting[after]), alike))
-        self._count_partial()
-
-    def _enqueue(self, key: str, job: Job) -> None:
-        self.waiting[key] = job
-        alike = self._alike(job)
-        self.queues[alike][key] = None
-        self.fresh.add(alike)
-        self.wanted += dict(job.pod.needs.requests).get(GPU, 0)
-
-    def _alike(self, job: Job) -> object:
-        needs = job.pod.needs
-        return needs.gang.name if needs.gang and self.policy.gangs else needs
-
-    def _bind_gang(self, name: str) -> bool:
-        members = [self.waiting[key] for key in sorted(self.members[name]) if key in self.waiting]
-        gang = members[0].pod.needs.gang
-        assert gang is not None
-        bound = [self.running[key][2] for key in self.members[name] if key in self.running]
-        if len(members) + len(bound) < gang.size:
-            return False
-        key = ZONE if gang.within == "zone" else REGION
-        homes = {self.machines[node].node.labels.get(key, "") for node in bound}
-        where = self.floor.together([job.pod for job in members], key, homes)
-        for job in members if where else ():
-            self._start(job, where[job.pod.key])
-        return bool(where)
-
     def _start(self, job: Job, name: str) -> None:
+        """The scheduler has bound a pod."""
         key = job.pod.key
         pod = replace(job.pod, node=name)
-        self.floor.put(pod, name)
         self.machines[name].idle(None)
-        del self.waiting[key], self.queues[self._alike(job)][key]
-        self.wanted -= dict(pod.needs.requests).get(GPU, 0)
+        self.machines[name].used = self.now
         self.running[key] = (job, pod, name)
         self.generation[key] += 1
         self.track.start(pod, self.now)
@@ -260,8 +220,8 @@ class _Run:
 
     def _count_partial(self) -> None:
         """A gang is partial when some of it runs, some waits, and fewer run than it needs."""
-        for name in sorted(self.members):
-            keys = self.members[name]
+        for name in sorted(self.queue.members):
+            keys = self.queue.members[name]
             running = sum(key in self.running for key in keys)
             if running and any(key in self.waiting for key in keys):
                 gang = self.jobs[min(keys)].pod.needs.gang
@@ -269,35 +229,51 @@ class _Run:
                     self.track.partial.add(name)
 
     def _look(self) -> None:
-        self.next_look = math.inf
-        orders = self.policy.decide(self._view())
+        self.next_look, self.looked = math.inf, self.now
+        self.orders = self.policy.decide(self._view())
         self.failed = []
+        if self.settings.planning:
+            self._push(self.now + self.settings.planning, ACT, "")
+        else:
+            self._act()
+
+    def _act(self) -> None:
+        """Carry out what was ordered. Machines that got work since the look stay: they would have been cordoned."""
+        orders, self.orders, missed, self.missed = self.orders, None, self.missed, False
+        assert orders is not None
+        if self.settings.nominations:
+            self.queue.nominate(orders.nominate)
         launched = [self._launch(one) for one in orders.launches if one.count > 0]
         if any(launched):
             self.track.rounds.append(self.now)
         for name in orders.remove:
-            self._remove(name)
+            if self.machines[name].used <= self.looked:
+                self._remove(name)
+        if missed:
+            self._touch()
         if orders.again is not None:
             self._wake(max(orders.again, self.now + self.policy.interval / 2))
 
     def _view(self) -> View:
-        flying: Counter[tuple[str, Place]] = Counter()
+        flying: dict[tuple[str, Place], list[str]] = defaultdict(list)
         nodes, launched = [], {}
         for name, machine in self.machines.items():
             launched[name] = machine.launched
             if machine.ready or machine.node.broken or machine.place is None:
                 nodes.append(machine.node)
             else:
-                flying[machine.node.group, machine.place] += 1
+                flying[machine.node.group, machine.place].append(name)
         groups = tuple(
             replace(
                 group,
                 desired=self.count[group.name],
-                offers=tuple(replace(one, in_flight=flying[group.name, one.place]) for one in group.offers),
+                offers=tuple(_flying(one, flying[group.name, one.place]) for one in group.offers),
             )
             for group in self.scene.groups
         )
-        pods = [job.pod for job in self.waiting.values()] + [pod for _, pod, _ in self.running.values()]
+        told = self.queue.nominated
+        pods = [replace(job.pod, nominated=told[key]) if key in told else job.pod for key, job in self.waiting.items()]
+        pods += [pod for _, pod, _ in self.running.values()]
         snapshot = Snapshot(tuple(pods), tuple(nodes), groups, self.scene.daemons, now=self.now)
         since = {key: job.arrival for key, job in self.waiting.items()}
         return View(snapshot, since, tuple(self.failed), launched)
@@ -305,8 +281,10 @@ class _Run:
     def _launch(self, order: Launch) -> int:
         """How many come; the rest is refused for want of capacity. Over the maximum nothing can be ordered."""
         group = self.groups[order.group]
-        if self.count[group.name] + order.count > group.maximum:
-            raise ValueError(f"{order.count} machines more of {group.name} are over its maximum of {group.maximum}")
+        pool = self.pools[group.name]
+        here = sum(many for name, many in self.count.items() if self.pools.get(name) == pool)
+        if here + order.count > self.limits[pool]:
+            raise ValueError(f"{order.count} machines more of {group.name} are over its maximum of {self.limits[pool]}")
         offer = next(one for one in group.offers if one.place == order.place)
         free = self.settings.capacity.get(order.place)
         here = order.count if free is None else max(0, min(order.count, free - self.standing[order.place]))
@@ -343,7 +321,7 @@ class _Run:
             job = self.running[key][0]
             self._over(key)
             self.track.evicted += 1
-            self._enqueue(key, replace(job, pod=replace(job.pod, node="")))
+            self.queue.add(key, replace(job, pod=replace(job.pod, node="")))
         del self.machines[name]
         self.count[machine.node.group] -= 1
         self.standing[machine.place] -= 1
@@ -357,7 +335,7 @@ class _Run:
         self.track.bill(Bill(machine.node.name, machine.node.group, machine.price, machine.launched, self.now))
 
     def _note(self) -> None:
-        self.track.note(self.now, len(self.waiting), self.wanted, len(self.machines))
+        self.track.note(self.now, len(self.waiting), self.queue.wanted, len(self.machines))
 
     def _result(self) -> Result:
         end = max(self.now, min(self._end(), self.worked + self.settings.tail))
@@ -368,9 +346,9 @@ class _Run:
         return self.track.result(len(self.waiting))
 
 
-def _turn(job: Job) -> tuple[int, float, str]:
-    """Where a pod stands in the scheduler's queue."""
-    return -job.pod.needs.priority, job.arrival, job.pod.key
+def _flying(offer: Offer, names: list[str]) -> Offer:
+    """EC2 names a machine as soon as it is launched, long before it is a node."""
+    return replace(offer, in_flight=len(names), coming=tuple(names))
 
 
 def _type(node: Node) -> str:

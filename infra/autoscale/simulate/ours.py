@@ -1,11 +1,14 @@
-"""The policy ``infra``: the planner over everything that waits, once a burst has settled; the shrinker for the rest."""
+"""The policy ``infra``: the planner over everything that waits, once a burst has settled; what it plans is proposed to
+the scheduler, as the controller does it; the shrinker for the rest."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from infra.autoscale.controller.settling import held_until
+from infra.autoscale.nominations import MANY, Nominations
 from infra.autoscale.plan import plan
+from infra.autoscale.seating import Seating
 from infra.autoscale.shrink import SERVICES, Shrinking, shrink
 from infra.autoscale.simulate.policy import Launch, Orders, View
 from infra.autoscale.snapshot import Place, Snapshot
@@ -33,6 +36,7 @@ class Ours:
         self.interval, self.settle, self.longest = interval, settle, longest
         self.idle_minutes, self.cap, self.optimize = idle_minutes, cap, optimize
         self._planned: set[str] = set()
+        self._seating, self._nominations = Seating(), Nominations()
         self._backoff: dict[Place, tuple[float, float]] = {}
 
     def decide(self, view: View) -> Orders:
@@ -40,15 +44,18 @@ class Ours:
         self._refused(view)
         starved = frozenset(place for place, (until, _) in self._backoff.items() if until > now)
         snapshot = replace(view.snapshot, starved=starved)
+        if view.since:
+            snapshot = replace(snapshot, seats=self._seating.seats(snapshot))
         held = held_until(view.since, self._planned, now, self.settle, self.longest)
         if held is not None:
-            return Orders(again=held)
+            return Orders(again=held, nominate=self._nominate(snapshot))
         launches: tuple[Launch, ...] = ()
         needed: set[str] = set()
         if view.since:
             found = plan(snapshot, self.optimize)
             launches = tuple(Launch(one.group, one.place, one.count) for one in found.purchases)
             needed = set(found.placements.values())
+            self._seating.keep(snapshot, found, found.purchases)
         self._planned = set(view.since)
         gone = Shrinking((), {})
         if self._ripe(snapshot):
@@ -60,7 +67,15 @@ class Ours:
             if node.group and node.idle_since is not None and node.name not in {one.node for one in gone.departures}
         ]
         removed = tuple(one.node for one in gone.departures)
-        return Orders(launches, removed, min(moments, default=None))
+        told = self._nominate(snapshot) if view.since else {}
+        if launches or len(told) == MANY:
+            moments.append(now + self.interval)
+        return Orders(launches, removed, min(moments, default=None), told)
+
+    def _nominate(self, snapshot: Snapshot) -> dict[str, str]:
+        wanted = self._nominations.changes(snapshot, self._seating.of)
+        self._nominations.said(wanted)
+        return wanted
 
     def _ripe(self, snapshot: Snapshot) -> bool:
         """Whether the shrinker could find anything at all: it takes a while over thousands of pods."""

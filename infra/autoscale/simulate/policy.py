@@ -31,12 +31,14 @@ class View:
 
 @dataclass(frozen=True)
 class Orders:
-    """``remove`` are node names; their pods are evicted. ``again``: look again at this moment whatever happens, None:
-    not before something has happened."""
+    """``remove`` are node names; their pods are evicted. ``nominate``: the machine that is proposed to the scheduler,
+    by waiting pod; "" takes a proposal back. ``again``: look again at this moment whatever happens, None: not before
+    something has happened."""
 
     launches: tuple[Launch, ...] = ()
     remove: tuple[str, ...] = ()
     again: float | None = None
+    nominate: Mapping[str, str] = field(default_factory=dict)
 
 
 class Policy(Protocol):

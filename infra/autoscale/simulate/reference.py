@@ -74,11 +74,16 @@ class Reference:
                     places[group.name] = option.offer.place
                     size = min(group.maximum, actual[group.name] + wanted + OVER_PROVISION)
                     desired[group.name] = max(desired[group.name], size)
-        return tuple(
-            Launch(group.name, places[group.name], desired[group.name] - group.desired)
-            for group in snapshot.groups
-            if desired[group.name] > group.desired
-        )
+        # Only AWS would tell it that groups of a pool share their maximum.
+        left = list(world.market.left)
+        found = []
+        for number, group in enumerate(snapshot.groups):
+            pool = world.market.pool[number]
+            more = min(desired[group.name] - group.desired, left[pool])
+            if more > 0:
+                left[pool] -= more
+                found.append(Launch(group.name, places[group.name], more))
+        return tuple(found)
 
     @staticmethod
     def _fulfil(world: World, option: Option, shapes: list[int], left: list[int], most: int) -> int:

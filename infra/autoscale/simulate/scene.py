@@ -15,12 +15,16 @@ from infra.autoscale.snapshot import Daemon, Group, Node, Place, Pod
 @dataclass(frozen=True)
 class Settings:
     """``launch`` seconds from the order until a machine runs and is paid for; ``join`` from there until it takes pods,
-    drawn up to ``spread`` (a share) longer. ``capacity``: machines that a place has, unlimited where it is not named.
-    ``tail``: seconds after the last work for which machines that are still there are paid."""
+    drawn up to ``spread`` (a share) longer. ``planning`` seconds pass from a policy's look to its orders.
+    ``nominations``: the scheduler keeps nominations for machines that are not there yet (Kubernetes from 1.35).
+    ``capacity``: machines that a place has, unlimited where it is not named. ``tail``: seconds after the last work for
+    which machines that are still there are paid."""
 
     launch: float = 30.0
     join: float = 90.0
     spread: float = 0.2
+    planning: float = 1.0
+    nominations: bool = True
     seed: int = 0
     billing: Billing = "second"
     capacity: Mapping[Place, int] = field(default_factory=dict)
