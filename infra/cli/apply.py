@@ -83,7 +83,7 @@ def command(
 
 
 def _same_parts(plan: Plan, only: tuple[str, ...], regions: tuple[str, ...]) -> bool:
-    return plan.only == only and {item.region for item in plan.regions} == set(regions)
+    return plan.only == only and set(plan.names) == set(regions)
 
 
 def _agree(site: Site, plan: Plan, yes: bool, lose_data: bool, as_json: bool) -> None:

@@ -187,7 +187,7 @@ def _images_moved(site: Site, plan: Plan) -> list[Problem]:
     from infra.image import staged_apply, staging
 
     staged_apply.restore(site, plan)
-    return staged_apply.moved(plan, staging.look(site, [region.region for region in plan.regions], plan.only))
+    return staged_apply.moved(plan, staging.look(site, plan.names, plan.only))
 
 
 def _bake(site: Site, plan: Plan, quiet: bool, sink: RegionSink | None) -> Bake | None:

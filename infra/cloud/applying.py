@@ -17,7 +17,7 @@ from infra.cloud.mending import adoption, recovery, rescue, restart
 from infra.cloud.planning import PLAN_FILE, RegionSink, Request
 from infra.cloud.site import Site
 from infra.errors import InfraError, Interrupted, Problem, StalePlan
-from infra.plan.model import Plan, RegionPlan
+from infra.plan.model import LINKS, Plan, RegionPlan
 
 CHECK_FILE = "check.tfplan"
 AGAIN = "look at the new plan: infra plan"
@@ -28,6 +28,7 @@ def refuse_stale(site: Site, plan: Plan, sink: RegionSink | None = None, moved: 
 
     ``moved`` is what the caller found already.
     """
+    site.ends = next((region.ends for region in plan.regions if region.region == LINKS), {})
     problems = [*moved, *(Problem(text, fix=AGAIN) for text in restart.set_aside(site))]
     if plan.spec != site.loaded.digest:
         problems.append(Problem(f"{site.loaded.path.name} changed", where=str(site.loaded.path), fix=AGAIN))
@@ -53,7 +54,7 @@ def _files_moved(site: Site, region: RegionPlan) -> list[Problem]:
     path = site.work.region(region.region) / PLAN_FILE
     if not path.is_file() or files.digest(path.read_bytes()) != region.file:
         return [Problem(f"{region.region}: the saved Terraform plan is missing or changed", where=str(path), fix=AGAIN)]
-    if site.work.prepare(site.cluster_in(region.region), region.region, site.line) != region.project:
+    if site.work.prepare(region.region, site.project(region.region), site.line) != region.project:
         return [Problem(f"{region.region}: the Terraform modules changed", where=str(path.parent), fix=AGAIN)]
     return []
 

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from infra.cloud import buckets, parameters, planning
+from infra.cloud import buckets, links, parameters, planning
 from infra.cloud.aws import translated
 from infra.cloud.mending import known as knowing
 from infra.cloud.mending import recovery, strays
 from infra.cloud.mending.known import Known, Thing
 from infra.cloud.planning import RegionSink, Request
 from infra.cloud.project import joining
+from infra.cloud.project.links import sides
 from infra.cloud.site import Site
 from infra.errors import Problem, Refused, UsageError
 from infra.plan.drift import lasting
-from infra.plan.model import Plan, RegionPlan
+from infra.plan.model import LINKS, Plan, RegionPlan
 from infra.plan.words import title
 
 EMPTY_EFS = 100_000  # bytes that an empty file system is metered with, and some
@@ -89,7 +90,8 @@ def make(site: Site, regions: Sequence[str], only: Sequence[str], sink: RegionSi
     found = (
         planning.side_by_side(gone, lambda name: planning.plan_project(site, name, request, (), sink)) if gone else []
     )
-    every = (*plan.regions, *found)
+    first = links.parting(site, regions, only, sink)
+    every = (*([first] if first else ()), *plan.regions, *found)
     return replace(plan, regions=every, notes=(*plan.notes, *_foreign(site, every)))
 
 
@@ -98,7 +100,8 @@ def _foreign(site: Site, regions: Sequence[RegionPlan]) -> Iterator[str]:
     for region in regions:
         going = {change.address for change in region.changes}
         things = knowing.read(site, region.region).things
-        for change in lasting((thing.address, thing.type, thing.values) for thing in things):
+        named = ((thing.address, thing.type, thing.values) for thing in things)
+        for change in lasting(named, knowing.neighbours(site, region.region)):
             if change.address in going:
                 texts = ", ".join(change.reasons)
                 yield f"{region.region}: {change.title}: {texts} is not ours; if AWS keeps it for that, take it away"
@@ -199,14 +202,15 @@ def empty_buckets(site: Site, found: Sequence[Holding]) -> list[str]:
 
 
 def left(site: Site, regions: Sequence[str]) -> list[Left]:
-    """What the regions still have: in the state, and in AWS with our tag."""
+    """What the regions still have, and what is between them and anything: in the state, and in AWS with our tag."""
     found = []
-    for region in regions:
+    for region in (*regions, *([LINKS] if regions and knowing.has_links(site) else ())):
         known = knowing.read(site, region)
-        unknown, gaps = strays.find(site.session, region, site.cluster.cluster, known)
+        unknown, gaps = strays.find(site.session, region, site.cluster.cluster, known, sorted(site.ends))
         site.notes += gaps
         names = tuple(f"{stray.kind} {stray.id}" for stray in unknown)
-        found.append(Left(region, tuple(title(thing.address) for thing in known.things), names))
+        things = [item for item in known.things if region != LINKS or {*sides(item.address)} & {*regions}]
+        found.append(Left(region, tuple(title(thing.address) for thing in things), names))
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infra.cloud import planning
+from infra.cloud import links, planning
 from infra.cloud.mending import known as knowing
 from infra.cloud.mending import restart, strays
 from infra.cloud.mending.known import Known
@@ -19,7 +19,7 @@ from infra.cloud.site import Site
 from infra.cloud.work import now
 from infra.errors import InfraError
 from infra.plan.drift import drift, lasting, resources
-from infra.plan.model import Change
+from infra.plan.model import LINKS, Change
 from infra.plan.words import title
 
 DRIFT_FILE = "drift.tfplan"
@@ -83,6 +83,9 @@ def _data(region: RegionDrift) -> dict[str, Any]:
 def look(site: Site, regions: Sequence[str] = (), sink: RegionSink | None = None) -> Drift:
     """Look at every wanted region side by side. The caller holds the work folder's lock."""
     wanted = planning.wanted_regions(site, regions)
+    if not regions and knowing.has_links(site) and knowing.read(site, LINKS).things:
+        site.ends = links.ends(site)
+        wanted.append(LINKS)
     found = each(wanted, lambda region: _region(site, region, sink))
     left = () if regions else tuple(knowing.leftover_regions(site))
     return Drift(site.cluster.cluster, now(), tuple(found), left, tuple(site.notes))
@@ -109,7 +112,7 @@ def _region(site: Site, region: str, sink: RegionSink | None) -> RegionDrift:
         changed = tuple(_lost(thing.address, thing.type) for thing in known.things)
     else:
         changed = _refreshed(site, known, sink)
-    unknown, gaps = strays.find(site.session, region, site.cluster.cluster, known)
+    unknown, gaps = strays.find(site.session, region, site.cluster.cluster, known, sorted(site.ends))
     site.notes += gaps
     seconds = round(time.monotonic() - started, 3)
     return RegionDrift(region, len(known.things), changed, tuple(unknown), seconds)
@@ -118,17 +121,17 @@ def _region(site: Site, region: str, sink: RegionSink | None) -> RegionDrift:
 def _refreshed(site: Site, known: Known, sink: RegionSink | None) -> tuple[Change, ...]:
     region = known.region
     planning.prepare(site, region)
-    terraform = site.terraform(region)
+    terraform, others = site.terraform(region), knowing.neighbours(site, region)
     emit = None if sink is None else lambda event: sink(region, event)
     path = terraform.folder / DRIFT_FILE
     try:
         outcome = terraform.plan(Path(DRIFT_FILE), emit, refresh_only=True, lock=False)
         if not outcome.drift:
-            return tuple(lasting((thing.address, thing.type, thing.values) for thing in known.things))
+            return tuple(lasting(((thing.address, thing.type, thing.values) for thing in known.things), others))
         shown = terraform.show(Path(DRIFT_FILE))
-        changed = drift(shown)
+        changed = drift(shown, others)
         seen = {change.address for change in changed}
-        return (*changed, *(change for change in lasting(resources(shown)) if change.address not in seen))
+        return (*changed, *(change for change in lasting(resources(shown), others) if change.address not in seen))
     finally:
         path.unlink(missing_ok=True)
 

@@ -26,6 +26,7 @@ from infra.cloud.project.settings import state_key
 from infra.cloud.work import Work
 from infra.errors import Refused, StateLocked
 from infra.files import explain
+from infra.plan.model import LINKS
 from infra.spec.models import Cluster, S3State
 
 OPERATIONS = {"OperationTypeApply": "apply", "OperationTypePlan": "plan", "OperationTypeRefresh": "refresh"}
@@ -76,7 +77,8 @@ class Lock:
 def every(cluster: Cluster, work: Work, regions: tuple[str, ...], session: Session | None) -> list[Lock]:
     """All locks of a cluster: ours first, then region by region. ``session`` is needed for a state in S3."""
     found = [run_lock(work)]
-    for region in regions:
+    between = [LINKS] if (work.region(LINKS) / "main.tf.json").is_file() else []
+    for region in (*regions, *between):
         found.append(state_lock(work.region(region), region))
         if cluster.state.s3 is not None and session is not None:
             found.append(s3_lock(session, cluster, region))

@@ -15,13 +15,14 @@ from infra.cloud import remote_state
 from infra.cloud.mending import known, recovery, rescue, restart
 from infra.cloud.mending.rules import Rules
 from infra.cloud.project import joining, modules, root
+from infra.cloud.project.links import names
 from infra.cloud.site import Site
 from infra.cloud.terraform import Event, Outcome
 from infra.cloud.work import now, who
 from infra.errors import InfraError, NoPlan, Problem, UsageError
 from infra.plan import words
 from infra.plan.machines import machines
-from infra.plan.model import ImageStep, Plan, RegionPlan, from_data
+from infra.plan.model import LINKS, ImageStep, Plan, RegionPlan, from_data
 
 PLAN_FILE = "plan.tfplan"
 _CALL = re.compile(r'(?m)^module "([^"]+)" \{\s+source\s*=\s*"([^"]+)"')  # one module calling another
@@ -52,7 +53,7 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
     regions = wanted_regions(site, request.regions)
     check_parts(site, request.only)
     targets = {region: wanted_targets(site, region, request.only) for region in regions}
-    request = replace(request, rules=recovery.begin(site, regions, request.adopt))
+    request = replace(request, rules=recovery.begin(site, [*regions, LINKS], request.adopt))
     prepare_state(site, regions)
     site.notes += restart.set_aside(site)
     if not request.regions:
@@ -61,6 +62,11 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
     found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
     created = [change.address for item in found for change in item.changes if change.action == "create"]
     site.notes += joining.sentences(site.cluster, created)
+    if not request.destroy:
+        from infra.cloud import links  # which plans by what is here
+
+        if (between := links.plan(site, request, found, sink)) is not None:
+            found.append(between)
     if not request.only:
         recovery.settle(site, [item for item in found if item.region in request.rules])
     return blank(site, request, warnings, found)
@@ -126,7 +132,7 @@ def plan_region(
 
 def prepare(site: Site, region: str) -> str:
     """Write one region's project and initialise it when that is due; the project's digest."""
-    project = site.work.prepare(site.cluster_in(region), region, site.line)
+    project = site.work.prepare(region, site.project(region), site.line)
     ready = mark(site, region)
     if site.work.needs_init(region, ready):
         rescue.before_init(site.work.region(region))
@@ -170,13 +176,13 @@ def plan_project(
         same = costs.of_raw_state(known.read(site, region).raw, region)
         return replace(base, before=same.sum, after=same.sum, full=same.full)
     shown = looked.shown or terraform.show(Path(out))
-    if site.awaited:
-        shown = reading.renamed(shown, {ami: f"the image of {name}" for ami, name in site.awaited.items()})
+    if named := _names(site, region):
+        shown = reading.renamed(shown, named)
     before, after = costs.of_plan(shown, region)
     return replace(
         base,
         changes=(*looked.changes, *costs.priced(reading.changes(shown), before, after)),
-        drift=tuple(reading.drift(shown)),
+        drift=tuple(reading.drift(shown, known.neighbours(site, region))),
         before=before.sum,
         after=after.sum,
         full=after.full,
@@ -184,9 +190,16 @@ def plan_project(
     )
 
 
+def _names(site: Site, region: str) -> dict[str, str]:
+    """Ids that are shown in words: of images that are baked first, of what the links join."""
+    if region == LINKS:
+        return names(site.ends)
+    return {ami: f"the image of {name}" for ami, name in site.awaited.items()}
+
+
 def mark(site: Site, region: str) -> str:
     """What a ``terraform init`` depends on: engine, provider, backend and the set of module calls."""
-    content = root.build(site.cluster, region, site.line)
+    content = site.project(region)
     sources = {name: call.get("source") for name, call in content.get("module", {}).items()}
     cli = site.env.get("TF_CLI_CONFIG_FILE", "")
     nested = {path: _CALL.findall(text) for path, text in modules.sources().items()}
@@ -208,7 +221,7 @@ def wanted_regions(site: Site, asked: Sequence[str]) -> list[str]:
 
 def wanted_targets(site: Site, region: str, only: Sequence[str]) -> list[str] | None:
     """Terraform targets for ``--only``; [] for everything, None when the region has none of it."""
-    if not only:
+    if not only or region == LINKS:
         return []
     calls = root.build(site.cluster, region, site.line).get("module", {})
     return [f"module.{name}" for name in map(words.module, only) if name in calls] or None

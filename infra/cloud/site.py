@@ -6,16 +6,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from infra import proc
 from infra.cloud import aws
 from infra.cloud import engine as engines
 from infra.cloud.aws import Session
 from infra.cloud.engine import Engine
+from infra.cloud.project import links, root
 from infra.cloud.project.provider import ProviderLine, online
 from infra.cloud.terraform import Terraform
 from infra.cloud.work import Work
 from infra.errors import SpecError
+from infra.plan.model import LINKS
 from infra.spec.load import Loaded
 from infra.spec.models import LOCAL, Aws, Cluster
 
@@ -39,6 +42,8 @@ class Site:
     """Region -> profile -> the AMI that its machines start from, where the plan chose one."""
     awaited: Mapping[str, str] = field(default_factory=dict)
     """AMI (or the stand-in for it) -> the profile that this plan bakes."""
+    ends: links.Ends = field(default_factory=dict)
+    """What the project between the regions joins."""
     _session: Session | None = None
 
     @property
@@ -66,6 +71,12 @@ class Site:
             for name, profile in self.cluster.profiles.items()
         }
         return self.cluster.model_copy(update={"profiles": profiles})
+
+    def project(self, region: str) -> dict[str, Any]:
+        """The content of ``main.tf.json`` of a region, or of the project between them."""
+        if region == LINKS:
+            return links.build(self.cluster, self.ends, self.line)
+        return root.build(self.cluster_in(region), region, self.line)
 
     def terraform(self, region: str) -> Terraform:
         return Terraform(self.engine, self.work.region(region), self.env, self.cancel)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import files
-from infra.cloud.project import modules, root
+from infra.cloud.project import modules
 from infra.cloud.project.provider import ProviderLine
 from infra.errors import StateLocked
 from infra.spec.models import Cluster
@@ -59,11 +59,10 @@ class Work:
     def records(self) -> Path:
         return self.folder / "log"
 
-    def prepare(self, cluster: Cluster, region: str, line: ProviderLine) -> str:
-        """Write the region's Terraform project; the digest of all of it is returned."""
+    def prepare(self, region: str, content: dict[str, Any], line: ProviderLine) -> str:
+        """Write the region's Terraform project, of which ``content`` is the root; the digest of all of it."""
         folder = self.region(region)
         modules.render(line, folder / "modules")
-        content = root.build(cluster, region, line)
         text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         path = folder / "main.tf.json"
         if not path.is_file() or files.read_text(path) != text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from infra.cloud import links
 from infra.cloud.applying import Applying
 from infra.cloud.journal.records import Record
 from infra.cloud.planning import RegionSink
@@ -12,7 +13,7 @@ from infra.errors import InfraError, Interrupted, Problem, Refused
 from infra.image.staged_apply import Bake, Images
 from infra.plan import execute, steps
 from infra.plan.execute import Outcome
-from infra.plan.model import NodeStep, Plan
+from infra.plan.model import LINKS, NodeStep, Plan
 from infra.plan.steps import Step
 
 Bring = Callable[[NodeStep], dict[str, object]]
@@ -42,6 +43,8 @@ def carry_out(
     def work(step: Step) -> None:
         if step.kind == "terraform":
             region = regions[step.name]
+            if region.region == LINKS:
+                region = links.again(site, region, sink)
             going.region(images.region(region) if images else region)
         elif step.id in staged:
             assert images is not None

@@ -79,6 +79,7 @@ _TELLERS: Mapping[str, Callable[[Values, Values], str]] = {
     "aws_lb": _balancer,
     "aws_vpc": _plain("cidr_block"),
     "aws_subnet": _plain("cidr_block", "availability_zone"),
+    "aws_route": _plain("destination_cidr_block"),
     "aws_efs_file_system": _plain("throughput_mode"),
     "aws_placement_group": _plain("strategy"),
 }

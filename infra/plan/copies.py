@@ -116,7 +116,8 @@ RULES = ("aws_vpc_security_group_ingress_rule", "aws_vpc_security_group_egress_r
 
 def foreign(kind: str, values: Values, known: Known) -> list[tuple[str, Any]]:
     """(attribute, element) of what is on the resource and nobody's: policies on a role, rules of a group whose rules
-    are resources. An apply leaves those alone, so the state comes to know them as if they belonged there."""
+    are resources, routes of a table. An apply leaves those alone, so the state comes to know them as if they belonged
+    there."""
     bare = stripped(kind, values, known)
     return [(name, item) for name in shared(kind, known) for item in bare.get(name) or ()]
 
@@ -125,6 +126,8 @@ def shared(kind: str, known: Known) -> tuple[str, ...]:
     """The attributes that hold what is ours by resources of their own, and what anybody else adds."""
     if kind == "aws_iam_role":
         return ("managed_policy_arns", "inline_policy")
+    if kind == "aws_route_table" and "aws_route" in known:
+        return ("route",)
     if kind == "aws_security_group" and any(rule in known for rule in RULES):
         return ("ingress", "egress")
     return ()

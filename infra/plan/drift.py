@@ -16,10 +16,13 @@ GONE = "is gone: deleted outside of infra"
 _STEP = re.compile(r'([A-Za-z0-9_-]+)(?:\[(?:"(?:[^"\\]|\\.)*"|[^\]]*)\])?(?:\.|$)')
 
 
-def drift(shown: Mapping[str, Any]) -> list[Change]:
-    """Every managed resource that is not as the state says, with all that moved; what nobody changed is left out."""
+def drift(shown: Mapping[str, Any], others: Iterable[tuple[str, Values]] = ()) -> list[Change]:
+    """Every managed resource that is not as the state says, with all that moved; what nobody changed is left out.
+
+    ``others`` are (type, values) of what is ours and in another state.
+    """
     items = [item for item in shown.get("resource_drift", []) if item.get("mode", "managed") == "managed"]
-    known = collect((kind, values) for _, kind, values in resources(shown))
+    known = collect([*((kind, values) for _, kind, values in resources(shown)), *others])
     for item in items:
         # What was removed by hand is reported by itself, and is no news about the thing that repeats it.
         known.setdefault(item["type"], []).append(item["change"].get("before") or {})
@@ -27,10 +30,10 @@ def drift(shown: Mapping[str, Any]) -> list[Change]:
     return [change for change in found if change is not None]
 
 
-def lasting(things: Iterable[tuple[str, str, Values]]) -> list[Change]:
+def lasting(things: Iterable[tuple[str, str, Values]], others: Iterable[tuple[str, Values]] = ()) -> list[Change]:
     """What somebody put on our resources and an apply does not take away, from (address, type, values) of all."""
     listed = list(things)
-    known = collect((kind, values) for _, kind, values in listed)
+    known = collect([*((kind, values) for _, kind, values in listed), *others])
     found = []
     for address, kind, values in listed:
         texts = tuple(f"{name} + {element(item)}" for name, item in foreign(kind, values, known))

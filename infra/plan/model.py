@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 FORMAT = 1
+LINKS = "links"
+"""The name of the project between the regions, wherever a region's name stands."""
 
 Action = Literal["create", "update", "replace", "delete", "import", "read", "forget"]
 ACTIONS: tuple[Action, ...] = ("create", "update", "replace", "delete", "import", "read", "forget")
@@ -104,6 +106,11 @@ class RegionPlan:
     """Profile -> the AMI that its machines start from here, where infra chose it."""
     awaits: dict[str, str] = field(default_factory=dict)
     """Stand-in for an AMI -> the profile that is baked first. Such a region is planned once more after the bake."""
+    ends: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Of the links alone: region -> id of its VPC and its route tables by name, with stand-ins for those to be made."""
+    waits: tuple[str, ...] = ()
+    """Of the links alone: the regions that make or remove any of these. They go first, and the links are planned once
+    more."""
     kept: tuple[str, ...] = ()
     """What an unfinished apply made, nothing stands for, and may hold data: it is left alone."""
 
@@ -206,6 +213,11 @@ class Plan:
         return not self.images and not self.nodes and all(region.empty for region in self.regions)
 
     @property
+    def names(self) -> list[str]:
+        """Its regions, without the links between them."""
+        return [region.region for region in self.regions if region.region != LINKS]
+
+    @property
     def irreversible(self) -> list[Change]:
         return [change for region in self.regions for change in region.changes if change.irreversible]
 
@@ -247,6 +259,7 @@ def _region(data: dict[str, Any]) -> RegionPlan:
     given["drift"] = tuple(_change(item) for item in given["drift"])
     given["limits"] = tuple(given["limits"])
     given["kept"] = tuple(given.get("kept", ()))
+    given["waits"] = tuple(given.get("waits", ()))
     given["leftovers"] = tuple(Leftover(**item) for item in given.get("leftovers", ()))
     for key in ("before", "after", "full"):
         given[key] = _cost(given[key])

@@ -85,6 +85,10 @@ def _stopped(difference: Difference, context: Context) -> bool:
     return context.after.get("instance_state") not in (None, "running")
 
 
+def _accepted(difference: Difference, context: Context) -> bool:
+    return bool(difference.after == "active")
+
+
 def _beside(kind: str) -> Test:
     return lambda difference, context: kind in context.kinds
 
@@ -125,6 +129,7 @@ TABLE: tuple[Noise, ...] = (
     Noise("aws_efs_file_system", "number_of_mount_targets", "counts resources that are looked at by themselves"),
     Noise("aws_vpc_endpoint", "cidr_blocks*", "AWS' own addresses of the service"),
     Noise("aws_vpc_endpoint", "prefix_list_id", "AWS' own list of the service"),
+    Noise("aws_vpc_peering_connection", "accept_status", "the other side accepted it", _accepted),
     Noise("aws_lb", "subnet_mapping*", "repeats subnets"),
     Noise("aws_lb_target_group", "load_balancer_arns*", "repeats the listeners"),
     Noise("aws_s3_bucket", "versioning*", "has a resource of its own", _beside("aws_s3_bucket_versioning")),

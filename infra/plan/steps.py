@@ -2,16 +2,17 @@
 
 A bake goes before everything that is made of its image: Terraform where machines start from it, and the machines on
 the floor that get the same policy, because the bake is its first trial. Of the machines of one profile one goes
-first; the others follow when it is well, as many at a time as may be away. Nothing else waits for anything.
+first; the others follow when it is well, as many at a time as may be away. The links between the regions wait for the
+regions that make what they join; when all is destroyed they go first. Nothing else waits for anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from infra.plan.model import ACTIONS, NodeStep, Plan, RegionPlan
+from infra.plan.model import ACTIONS, LINKS, NodeStep, Plan, RegionPlan
 
 Kind = Literal["bake", "promote", "terraform", "bootstrap", "converge"]
 KUBERNETES = "module.control_plane"
@@ -38,7 +39,7 @@ def of(plan: Plan) -> tuple[Step, ...]:
     images = [
         Step(f"{step.action}:{step.profile}", step.action, step.profile, (), step.reasons) for step in plan.images
     ]
-    regions = [_region(plan, region) for region in plan.regions if not region.empty or region.awaits]
+    regions = _order(plan, [_region(plan, region) for region in plan.regions if not region.empty or region.awaits])
     return (*images, *regions, *_nodes(plan, plan.nodes))
 
 
@@ -53,6 +54,18 @@ def _region(plan: Plan, region: RegionPlan) -> Step:
     counts = [f"{region.count(action)} to {action}" for action in ACTIONS if region.count(action) and action != "read"]
     reasons = tuple(counts) or ("its machines are to start from a new image",)
     return Step(f"terraform:{region.region}", "terraform", region.region, tuple(dict.fromkeys(after)), reasons)
+
+
+def _order(plan: Plan, regions: Sequence[Step]) -> list[Step]:
+    """The links wait for what they join, and a destroy begins with them: no region then ends in another's route."""
+    between = next((step for step in regions if step.name == LINKS), None)
+    rest = [step for step in regions if step is not between]
+    if between is None:
+        return rest
+    if plan.destroy:
+        return [between, *(replace(step, after=(*step.after, between.id)) for step in rest)]
+    wanted = next(region.waits for region in plan.regions if region.region == LINKS)
+    return [*rest, replace(between, after=tuple(step.id for step in rest if step.name in wanted))]
 
 
 def _nodes(plan: Plan, nodes: Sequence[NodeStep]) -> Iterable[Step]:

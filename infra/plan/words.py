@@ -6,6 +6,8 @@ import re
 
 _KINDS = {
     "aws_vpc": "VPC",
+    "aws_vpc_peering_connection": "VPC peering",
+    "aws_vpc_peering_connection_accepter": "VPC peering's acceptance",
     "aws_subnet": "subnet",
     "aws_internet_gateway": "internet gateway",
     "aws_nat_gateway": "NAT gateway",
@@ -40,6 +42,7 @@ _KINDS = {
 }
 ALL = "all"  # the key of the only one of its kind, where there could be several
 _THINGS = ("pool", "host", "storage")
+_LINK = "link_"
 _ADDRESS = re.compile(r"^(?:module\.(?P<module>[^.\[]+)(?:\[[^\]]*\])?\.)?(?P<rest>.*)$")
 
 # A module called by a module: its name says which of several equal things is meant.
@@ -53,6 +56,8 @@ def part(address: str) -> str:
     for thing in _THINGS:
         if module.startswith(f"{thing}_"):
             return f"{thing} {module[len(thing) + 1 :].replace('_', '-')}"
+    if module.startswith(_LINK):
+        return " ↔ ".join(name.replace("_", "-") for name in module.removeprefix(_LINK).split("__"))
     return module.replace("_", " ") or "cluster"
 
 

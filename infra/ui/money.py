@@ -6,6 +6,8 @@ from infra.plan.model import Cost
 
 HOURS_PER_MONTH = 730
 
+BY_USE = "by use"
+
 
 def hourly(cost: Cost) -> str:
     return _text(cost, 1, 3 if 0 < cost.known < 1 else 2)
@@ -19,7 +21,7 @@ def _text(cost: Cost, factor: int, digits: int) -> str:
     if not cost.known and cost.unknown:
         return "?"
     if not cost.known and cost.usage:
-        return "by use"
+        return BY_USE
     bound = "≤ " if cost.bound else ""
     amount = f"{bound}${cost.known * factor:,.{digits}f}"
     return f"{amount} + ?" if cost.unknown else amount

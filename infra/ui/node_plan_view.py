@@ -59,7 +59,7 @@ def order(plan: Plan) -> Table | None:
     from rich.text import Text
 
     found = steps.of(plan)
-    if len({step.kind for step in found}) < 2:
+    if len({step.kind for step in found}) < 2 and not any(step.after for step in found):
         return None
     made = Table(title="in this order", title_justify="left", title_style="bold", expand=False, box=None)
     for name in ("", "step", "after"):

@@ -94,7 +94,8 @@ def _table(plan: Plan, region: RegionPlan, details: bool) -> Table:
 
 
 def _head(region: RegionPlan) -> str:
-    return f"{region.region}: {', '.join(counts(region.count))}, {_cost_cell(region.before, region.after) or '$0.00'}/h"
+    cost = _cost_cell(region.before, region.after) or "$0.00"
+    return f"{region.region}: {', '.join(counts(region.count))}, {cost}{'' if cost == money.BY_USE else '/h'}"
 
 
 def counts(count: Callable[[Action], int]) -> list[str]:

@@ -10,8 +10,10 @@ from infra.cloud import aws, aws_facts, aws_s3, locks, remote_state
 from infra.cloud.aws import Session
 from infra.cloud.aws_facts import RegionState
 from infra.cloud.checkup.check import Check, Status, guarded, side_by_side, wrong
+from infra.cloud.project.links import linked
 from infra.cloud.work import Work
 from infra.errors import AccessDenied, InfraError, Problem
+from infra.plan.model import LINKS
 from infra.spec.catalog import InstanceType
 from infra.spec.facts import Facts
 from infra.spec.load import Loaded
@@ -113,7 +115,8 @@ def _account(session: Session, loaded: Loaded) -> list[Check]:
     bucket = cluster.state.s3
     if bucket is not None:
         jobs.append(lambda: guarded("state", lambda: state_bucket(session, bucket)))
-        jobs += [functools.partial(_s3_lock, session, cluster, region) for region in cluster.aws.regions]
+        projects = [*cluster.aws.regions, *([LINKS] if linked(cluster) else [])]
+        jobs += [functools.partial(_s3_lock, session, cluster, name) for name in projects]
     return [*found, *side_by_side(jobs), *_rules(loaded, learnt)]
 
 
@@ -234,7 +237,8 @@ def _left_over(loaded: Loaded) -> list[Check]:
     """Locks on this machine."""
     work = Work.of(loaded.cluster, loaded.path)
     assert loaded.cluster.aws is not None
-    here = [locks.run_lock(work)] + [locks.state_lock(work.region(name), name) for name in loaded.cluster.aws.regions]
+    projects = (*loaded.cluster.aws.regions, LINKS)
+    here = [locks.run_lock(work)] + [locks.state_lock(work.region(name), name) for name in projects]
     return [_locked(lock) for lock in here if lock is not None]
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra import files
-from infra.cloud.mending import adopt, known
+from infra.cloud.mending import adopt, between, known
 from infra.cloud.mending import find as aws_find
 from infra.cloud.mending.adopt import Create, Found, Id, Match, Rules
 from infra.cloud.mending.find import Inventory, Search
+from infra.cloud.mending.kinds import KINDS
 from infra.cloud.terraform import EventSink, Outcome
 from infra.errors import InfraError, Interrupted
-from infra.plan.model import Change, Leftover, RegionPlan
+from infra.plan.model import LINKS, Change, Leftover, RegionPlan
 from infra.plan.terraform import HOLDS_DATA
 from infra.plan.words import title
 
@@ -67,8 +68,9 @@ def look(site: Site, region: str, rules: Rules, run: Run, out: str, *, destroy: 
         looking.plan(LOOK_FILE)
         match = looking.match()
         rest = adopt.leftovers(looking.inventory.found, looking.taken, rules, everything=True)
-        named = {item.key: f"{title(address)} {item.id}" for address, item in match.imports.items()}
-        remove = adopt.in_order({item.key: item for item in (*rest.remove, *match.imports.values())}.values())
+        imports = {address: item for address, item in match.imports.items() if not KINDS[item.type].part}
+        named = {item.key: f"{title(address)} {item.id}" for address, item in imports.items()}
+        remove = adopt.in_order({item.key: item for item in (*rest.remove, *imports.values())}.values())
         looking.say(match, rest.kept)
         return Looked(run(out, True), _leftovers(remove, named))
     if not (whole and looking.plan_by_tags(out)):
@@ -99,6 +101,12 @@ def release(site: Site, region: str, cluster: str) -> None:
         found = {item["RouteTableAssociationId"] for table in tables for item in table["Associations"]}
         if gone := [thing.address for thing in there if thing.id not in found]:
             site.terraform(region).forget(gone)
+
+
+def _inventory(site: Site, region: str, names: Mapping[str, Sequence[str]]) -> Inventory:
+    if region == LINKS:
+        return between.inventory(site.session, sorted(site.ends), site.cluster.cluster)
+    return aws_find.inventory(Search(site.session, region, site.cluster.cluster, names))
 
 
 class _Looking:
@@ -148,9 +156,8 @@ class _Looking:
         return True
 
     def find(self, names: Mapping[str, Sequence[str]]) -> None:
-        search = Search(self.site.session, self.region, self.site.cluster.cluster, names)
         if names or not self.inventory.found:
-            self.inventory = aws_find.inventory(search)
+            self.inventory = _inventory(self.site, self.region, names)
 
     @property
     def taken(self) -> set[Id]:
@@ -217,11 +224,10 @@ def remove(site: Site, plan: RegionPlan, on_event: EventSink | None = None) -> l
     names: dict[str, list[str]] = {}
     for item in plan.leftovers:
         names.setdefault(item.type, []).append(item.id)
-    search = Search(site.session, plan.region, site.cluster.cluster, names)
-    there = {item.key for item in aws_find.inventory(search).found}
+    there = {item.key for item in _inventory(site, plan.region, names).found}
     ours = {(thing.type, thing.id) for thing in known.read(site, plan.region).things}
     pause = 0.2 if site.cluster.local else 5.0
-    remover = Remover(site.session, plan.region, pause=pause)
+    regions = sorted(site.ends) if plan.region == LINKS else [plan.region]
     gone = []
     for item in plan.leftovers:
         if item.key in there and item.key not in ours:
@@ -230,7 +236,8 @@ def remove(site: Site, plan: RegionPlan, on_event: EventSink | None = None) -> l
                     f"stopped before {item.title} was removed", where=plan.region, fix="run the same command again"
                 )
             with _told(item, on_event or (lambda event: None)):
-                remover.remove(item.type, item.id)
+                for region in regions:
+                    Remover(site.session, region, pause=pause).remove(item.type, item.id)
             gone.append(item.title)
     return gone
 

@@ -5,6 +5,7 @@ A few describing calls per service, side by side; none changes anything. Only an
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ class Ec2:
         return "Filter" if self.type in ("aws_nat_gateway", "aws_flow_log") else "Filters"
 
 
-_GONE = ("deleting", "deleted", "failed", "rejected", "expired")
+GONE = ("deleting", "deleted", "failed", "rejected", "expired")
 _NAMED_GROUP = {"vpc_id": "VpcId", "name": "GroupName"}
 _SERVED = {"vpc_id": "VpcId", "service_name": "ServiceName"}
 _TEMPLATE = {"name": "LaunchTemplateName"}
@@ -145,7 +146,7 @@ def _ec2(search: Search, kind: Ec2) -> Iterable[Found]:
         if not any(item[kind.id] == name or name in map(item.get, kind.keys.values()) for item in items):
             items += _by_name(search, kind, name)
     for item in items:
-        if item.get("State") in _GONE or item.get("GroupName") == "default":
+        if item.get("State") in GONE or item.get("GroupName") == "default":
             continue
         yield from _found(kind, item)
 
@@ -162,7 +163,7 @@ def _by_name(search: Search, kind: Ec2, name: str) -> list[Item]:
 
 
 def _found(kind: Ec2, item: Item) -> Iterable[Found]:
-    tags = _tags(item.get("Tags"))
+    tags = tags_of(item.get("Tags"))
     type_ = kind.type
     keys = {name: item.get(key, "") for name, key in kind.keys.items()}
     if type_ == "security_group_rule":
@@ -172,6 +173,7 @@ def _found(kind: Ec2, item: Item) -> Iterable[Found]:
         keys["allocation_id"] = next((one.get("AllocationId", "") for one in item.get("NatGatewayAddresses", [])), "")
     if type_ == "aws_route_table":
         yield from _associations(item)
+        yield from routes(item)
     vpc = "" if type_ == "aws_vpc" else _vpc(item)
     created = _time(item.get(kind.created)) if kind.created else None
     yield Found(type_, item[kind.id], tags, keys, vpc=vpc, created=created)
@@ -184,6 +186,16 @@ def _associations(table: Item) -> Iterable[Found]:
             path = f"{subnet}/{table['RouteTableId']}"
             found = Found("aws_route_table_association", item["RouteTableAssociationId"], {}, keys, path, _vpc(table))
             yield found
+
+
+def routes(table: Item) -> Iterable[Found]:
+    """Those that somebody made. A state has them under a number of their destination."""
+    for item in table.get("Routes", []):
+        target = item.get("DestinationCidrBlock")
+        if target and item.get("Origin") == "CreateRoute":
+            ident = f"r-{table['RouteTableId']}{zlib.crc32(target.encode())}"
+            keys = {"route_table_id": table["RouteTableId"], "destination_cidr_block": target}
+            yield Found("aws_route", ident, {}, keys, f"{table['RouteTableId']}_{target}", _vpc(table))
 
 
 def _vpc(item: Item) -> str:
@@ -204,14 +216,14 @@ def _instances(search: Search) -> Iterable[Found]:
             keys = {"subnet_id": item.get("SubnetId", "")}
             created = _time(item.get("LaunchTime"))
             yield Found(
-                "aws_instance", item["InstanceId"], _tags(item.get("Tags")), keys, vpc=_vpc(item), created=created
+                "aws_instance", item["InstanceId"], tags_of(item.get("Tags")), keys, vpc=_vpc(item), created=created
             )
 
 
 def _groups(search: Search) -> Iterable[Found]:
     wanted = set(search.names.get("aws_autoscaling_group", ()))
     for item in search.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups"):
-        tags, name = _tags(item.get("Tags")), item["AutoScalingGroupName"]
+        tags, name = tags_of(item.get("Tags")), item["AutoScalingGroupName"]
         if (tags.get(CLUSTER) == search.cluster or name in wanted) and item.get("Status") is None:
             yield Found("aws_autoscaling_group", name, tags, {"name": name}, created=_time(item.get("CreatedTime")))
 
@@ -219,14 +231,14 @@ def _groups(search: Search) -> Iterable[Found]:
 def _file_systems(search: Search) -> Iterable[Found]:
     wanted = set(search.names.get("aws_efs_file_system", ()))
     for item in search.pages("efs", "describe_file_systems", "FileSystems"):
-        tags, token, ident = _tags(item.get("Tags")), item["CreationToken"], item["FileSystemId"]
+        tags, token, ident = tags_of(item.get("Tags")), item["CreationToken"], item["FileSystemId"]
         ours = tags.get(CLUSTER) == search.cluster or token in wanted
-        if not ours or item["LifeCycleState"] in _GONE:
+        if not ours or item["LifeCycleState"] in GONE:
             continue
         created = _time(item["CreationTime"])
         yield Found("aws_efs_file_system", ident, tags, {"creation_token": token}, created=created)
         for target in search.pages("efs", "describe_mount_targets", "MountTargets", FileSystemId=ident):
-            if target["LifeCycleState"] not in _GONE:
+            if target["LifeCycleState"] not in GONE:
                 keys = {"file_system_id": ident, "subnet_id": target["SubnetId"]}
                 yield Found("aws_efs_mount_target", target["MountTargetId"], {}, keys, vpc=target.get("VpcId", ""))
 
@@ -237,7 +249,7 @@ def _roles(search: Search) -> Iterable[Found]:
         name = item["RoleName"]
         answer = search.ask("iam", "list_role_tags", ("NoSuchEntity",), RoleName=name)
         if answer is not None:
-            tags = _tags(answer["Tags"])
+            tags = tags_of(answer["Tags"])
             yield Found("aws_iam_role", name, tags, {"name": name}, created=_time(item["CreateDate"]))
 
 
@@ -248,7 +260,7 @@ def _profiles(search: Search) -> Iterable[Found]:
         name = item["InstanceProfileName"]
         answer = search.ask("iam", "get_instance_profile", ("NoSuchEntity",), InstanceProfileName=name)
         if answer is not None:
-            tags = _tags(answer["InstanceProfile"].get("Tags"))
+            tags = tags_of(answer["InstanceProfile"].get("Tags"))
             created = _time(item["CreateDate"])
             yield Found("aws_iam_instance_profile", name, tags, {"name": name}, created=created)
 
@@ -283,7 +295,7 @@ def _buckets(search: Search) -> Iterable[Found]:
     for item in search.pages("s3", "list_buckets", "Buckets"):
         if item["Name"] in wanted:
             answer = search.ask("s3", "get_bucket_tagging", ("NoSuchTagSet", "NoSuchBucket"), Bucket=item["Name"])
-            tags = _tags(answer["TagSet"] if answer else None)
+            tags = tags_of(answer["TagSet"] if answer else None)
             keys = {"bucket": item["Name"]}
             yield Found("aws_s3_bucket", item["Name"], tags, keys, created=_time(item.get("CreationDate")))
 
@@ -323,7 +335,7 @@ def _balancer_tags(search: Search, arns: Sequence[str]) -> dict[str, dict[str, s
     for start in range(0, len(arns), 20):  # as many as AWS answers for at once
         part = list(arns[start : start + 20])
         for item in search.pages("elbv2", "describe_tags", "TagDescriptions", ResourceArns=part):
-            found[item["ResourceArn"]] = _tags(item["Tags"])
+            found[item["ResourceArn"]] = tags_of(item["Tags"])
     return found
 
 
@@ -360,7 +372,7 @@ def strangers(search: Search) -> list[str]:
         return []  # it only guards; who may not look may still apply
 
 
-def _tags(pairs: Any) -> dict[str, str]:
+def tags_of(pairs: Any) -> dict[str, str]:
     return {str(pair["Key"]): str(pair["Value"]) for pair in pairs or ()}
 
 

@@ -16,7 +16,7 @@ class Kind:
     """``key``: the arguments that identify one without a tag. ``tagged``: AWS keeps tags on it.
 
     ``removal`` is its turn when many are removed: lower goes first. ``replaced``: an import is followed by a
-    replacement, because AWS does not give back what was put in.
+    replacement, because AWS does not give back what was put in. ``part``: it goes with what it is in.
     """
 
     type: str
@@ -24,6 +24,7 @@ class Kind:
     key: tuple[str, ...] = ()
     tagged: bool = True
     replaced: bool = False
+    part: bool = False
 
     @property
     def data(self) -> bool:
@@ -47,7 +48,9 @@ KINDS = {
         Kind("aws_nat_gateway", 7, ("subnet_id", "allocation_id")),
         Kind("aws_eip", 8),
         Kind("aws_route_table_association", 8, ("subnet_id", "route_table_id"), tagged=False),
+        Kind("aws_route", 8, ("route_table_id", "destination_cidr_block"), tagged=False, part=True),
         Kind("aws_route_table", 9),
+        Kind("aws_vpc_peering_connection", 9),
         Kind("aws_placement_group", 9, ("name",)),
         Kind("aws_key_pair", 9, ("key_name",), replaced=True),
         Kind("aws_vpc_security_group_ingress_rule", 9),
@@ -76,6 +79,7 @@ REPEATABLE = frozenset(
         "aws_s3_bucket_public_access_block",
         "aws_s3_bucket_server_side_encryption_configuration",
         "aws_s3_bucket_versioning",
+        "aws_vpc_peering_connection_accepter",
     }
 )
 """They belong to something else, and making one again writes the same once more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,11 @@ from infra.cloud.project.settings import state_key
 from infra.cloud.site import Site
 from infra.errors import FileError, StateError
 from infra.files import read_text
+from infra.plan.model import LINKS
 from infra.plan.words import part
 
 STATE_FILE = "terraform.tfstate"
+_ALIAS = re.compile(r"\.([a-z0-9_]+)$")
 # Where a resource has its id as its tags say it, when that is not ``id``.
 _OTHER_IDS = ("allocation_id", "key_pair_id", "placement_group_id")
 
@@ -119,5 +122,23 @@ def _things(data: Mapping[str, Any]) -> Iterator[Thing]:
 
 def leftover_regions(site: Site) -> list[str]:
     """Regions that the file does not name (any more), that have a project here, and whose state holds something."""
-    folders = {path.parent.name for path in site.work.folder.glob("*/main.tf.json")}
+    folders = {path.parent.name for path in site.work.folder.glob("*/main.tf.json")} - {LINKS}
     return [name for name in sorted(folders - set(site.aws.regions)) if read(site, name).things]
+
+
+def providers(state: Known) -> set[str]:
+    """The regions whose providers a state of links names: nothing in it can be removed without them."""
+    said = [_ALIAS.search(str(item.get("provider", ""))) for item in state.raw.get("resources", [])]
+    return {match[1].replace("_", "-") for match in said if match}
+
+
+def neighbours(site: Site, region: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """(type, values) of what the project between the regions puts into things of this one: its routes."""
+    if region == LINKS or not has_links(site):
+        return []
+    return [(thing.type, thing.values) for thing in read(site, LINKS).of("aws_route")]
+
+
+def has_links(site: Site) -> bool:
+    """Whether there was ever anything between the regions, as far as the work folder knows."""
+    return (site.work.region(LINKS) / "main.tf.json").is_file()

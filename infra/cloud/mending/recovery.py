@@ -17,7 +17,7 @@ from infra.cloud.mending import rescue
 from infra.cloud.mending.rules import Rules
 from infra.cloud.work import now
 from infra.errors import FileError, InfraError, Refused, StateLocked
-from infra.plan.model import RegionPlan
+from infra.plan.model import LINKS, RegionPlan
 
 if TYPE_CHECKING:
     from infra.cloud.site import Site
@@ -138,6 +138,8 @@ def guard(site: Site, regions: Sequence[RegionPlan]) -> None:
     from infra.cloud.mending.adoption import adopting
 
     for plan in regions:
+        if plan.region == LINKS:  # joins what is ours, or there by our plan
+            continue
         if not plan.count("create") or adopting(plan) or known.read(site, plan.region).things:
             continue
         search = aws_find.Search(site.session, plan.region, site.cluster.cluster)

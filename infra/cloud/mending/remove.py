@@ -19,6 +19,7 @@ DEADLINE = 600.0
 """Seconds that one thing may take to go: a NAT gateway or a machine needs minutes."""
 
 PAUSE = 2.0
+PARTED = ("deleted", "rejected", "expired", "failed")
 _ABSENT = ("NoSuchEntity", "NoSuchBucket", "InvalidPlacementGroup.Unknown")
 _ABSENT_ENDS = ("NotFound", "NotFoundException")
 
@@ -127,6 +128,12 @@ def _rule(aws_: Remover, ident: str) -> None:
         aws_.call("ec2", operation, GroupId=rule["GroupId"], SecurityGroupRuleIds=[ident])
 
 
+def _peering(aws_: Remover, ident: str) -> None:
+    """One that ended stays in the listing for hours, and a region that is neither side knows nothing of it."""
+    if not _peering_gone(aws_, ident):
+        aws_.call("ec2", "delete_vpc_peering_connection", VpcPeeringConnectionId=ident)
+
+
 def _group(aws_: Remover, ident: str) -> None:
     if not _group_gone(aws_, ident):  # AWS has no code of its own for a group that is not there
         aws_.call("autoscaling", "delete_auto_scaling_group", AutoScalingGroupName=ident, ForceDelete=True)
@@ -171,6 +178,7 @@ SPECIAL: Mapping[str, Callable[[Remover, str], None]] = {
     "aws_route_table": _table,
     "aws_security_group": _security_group,
     "aws_vpc_security_group_egress_rule": _rule,
+    "aws_vpc_peering_connection": _peering,
     "aws_vpc_security_group_ingress_rule": _rule,
 }
 """What needs more than one request."""
@@ -178,6 +186,11 @@ SPECIAL: Mapping[str, Callable[[Remover, str], None]] = {
 
 def _all_in(answer: Mapping[str, Any], key: str, *states: str) -> bool:
     return all(item.get("State") in states for item in answer.get(key, []))
+
+
+def _peering_gone(aws_: Remover, ident: str) -> bool:
+    answer = aws_.call("ec2", "describe_vpc_peering_connections", VpcPeeringConnectionIds=[ident])
+    return all(item["Status"]["Code"] in PARTED for item in answer.get("VpcPeeringConnections", []))
 
 
 def _terminated(aws_: Remover, ident: str) -> bool:
@@ -197,6 +210,7 @@ GONE: Mapping[str, Callable[[Remover, str], bool]] = {
     "aws_nat_gateway": lambda aws_, ident: _all_in(
         aws_.call("ec2", "describe_nat_gateways", NatGatewayIds=[ident]), "NatGateways", "deleted"
     ),
+    "aws_vpc_peering_connection": _peering_gone,
     "aws_vpc_endpoint": lambda aws_, ident: _all_in(
         aws_.call("ec2", "describe_vpc_endpoints", VpcEndpointIds=[ident]), "VpcEndpoints", "deleted"
     ),

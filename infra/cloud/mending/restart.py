@@ -11,6 +11,7 @@ from infra.cloud.mending import known as knowing
 from infra.cloud.mending.known import STATE_FILE, Known
 from infra.cloud.site import Site
 from infra.errors import FileError
+from infra.plan.model import LINKS
 
 MARK = "server.json"  # in the work folder: which start of the embedded AWS the states are of
 ASIDE = "terraform.tfstate.before-restart"
@@ -29,7 +30,8 @@ def set_aside(site: Site) -> list[str]:
     mark = site.work.folder / MARK
     if _read(mark) == started:
         return []
-    said = [] if site.cluster.state.s3 else [text for region in site.aws.regions for text in _region(site, region)]
+    every = [*site.aws.regions, LINKS]
+    said = [] if site.cluster.state.s3 else [text for region in every for text in _region(site, region)]
     files.write_json(mark, started)
     return said
 
@@ -48,10 +50,16 @@ def _region(site: Site, region: str) -> list[str]:
 
 def lost(site: Site, known: Known) -> bool:
     """Whether AWS has not one of the things that the state knows."""
+    if known.region == LINKS:
+        return not any(_tagged(site, region, known) for region in sorted(knowing.providers(known)))
+    return not _tagged(site, known.region, known)
+
+
+def _tagged(site: Site, region: str, known: Known) -> bool:
     ids = sorted(known.ids)[:200]
-    with translated("ec2:DescribeTags", known.region, site.session.profile):
-        client = site.session.client("ec2", known.region)
-        return not client.describe_tags(Filters=[{"Name": "resource-id", "Values": ids}])["Tags"]
+    with translated("ec2:DescribeTags", region, site.session.profile):
+        client = site.session.client("ec2", region)
+        return bool(client.describe_tags(Filters=[{"Name": "resource-id", "Values": ids}])["Tags"])
 
 
 def _read(path: Path) -> object:

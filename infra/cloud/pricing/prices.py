@@ -200,6 +200,7 @@ _PRICERS: dict[str, Callable[[Values, str], Cost]] = {
     "aws_route53_zone": lambda values, region: _unknown("Route 53 zone"),
     "aws_s3_bucket": lambda values, region: _usage("S3 storage"),
     "aws_vpc_endpoint": _endpoint,
+    "aws_vpc_peering_connection": lambda values, region: _usage("transfer between regions"),
 }
 
 

@@ -30,15 +30,10 @@ resource "aws_nat_gateway" "this" {
   })
 }
 
-# Routes are written inside their table: a route that somebody adds by hand shows up as drift, and an interrupted
-# apply leaves no route that the state does not know.
+# Routes are resources of their own: those to the networks of other regions are made when these are there, by the
+# project between the regions. What anybody else adds is drift all the same.
 resource "aws_route_table" "public" {
   vpc_id = aws_vpc.this.id
-
-  route {
-    cidr_block = "0.0.0.0/0"
-    gateway_id = aws_internet_gateway.this.id
-  }
 
   tags = merge(local.tags, {
     "Name"          = "${var.cluster}-public"
@@ -46,29 +41,29 @@ resource "aws_route_table" "public" {
   })
 }
 
-# A table without routes is another table: Terraform cannot tell "none" from "whatever is there" in one that had some.
-locals {
-  tables = { for zone in keys(local.zones) : zone => var.nat == "none" ? "${zone}-isolated" : zone }
+resource "aws_route" "public" {
+  route_table_id         = aws_route_table.public.id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.this.id
 }
 
 resource "aws_route_table" "private" {
-  for_each = { for zone, table in local.tables : table => zone }
+  for_each = local.zones
 
   vpc_id = aws_vpc.this.id
-
-  dynamic "route" {
-    for_each = var.nat == "none" ? [] : [var.nat == "one" ? local.nat_zones[0] : each.value]
-
-    content {
-      cidr_block     = "0.0.0.0/0"
-      nat_gateway_id = aws_nat_gateway.this[route.value].id
-    }
-  }
 
   tags = merge(local.tags, {
     "Name"          = "${var.cluster}-private-${each.key}"
     "infra:address" = "${var.address}.aws_route_table.private/${each.key}"
   })
+}
+
+resource "aws_route" "private" {
+  for_each = { for zone in keys(local.zones) : zone => var.nat == "one" ? local.nat_zones[0] : zone if var.nat != "none" }
+
+  route_table_id         = aws_route_table.private[each.key].id
+  destination_cidr_block = "0.0.0.0/0"
+  nat_gateway_id         = aws_nat_gateway.this[each.value].id
 }
 
 resource "aws_route_table_association" "public" {
@@ -82,7 +77,7 @@ resource "aws_route_table_association" "private" {
   for_each = local.zones
 
   subnet_id      = aws_subnet.private[each.key].id
-  route_table_id = aws_route_table.private[local.tables[each.key]].id
+  route_table_id = aws_route_table.private[each.key].id
 }
 
 # Data sets in S3 do not pass, and are not billed by, the NAT gateway.

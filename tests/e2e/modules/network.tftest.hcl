@@ -77,7 +77,8 @@ run "nat_per_zone" {
   assert {
     condition = alltrue([
       for zone, table in aws_route_table.private :
-      one(table.route).nat_gateway_id == aws_nat_gateway.this[zone].id
+      aws_route.private[zone].nat_gateway_id == aws_nat_gateway.this[zone].id
+      && aws_route.private[zone].route_table_id == table.id
       && aws_route_table_association.private[zone].route_table_id == table.id
     ])
     error_message = "Each zone goes through its own."
@@ -96,7 +97,7 @@ run "no_nat_no_logs" {
   }
 
   assert {
-    condition     = alltrue([for table in aws_route_table.private : length(table.route) == 0])
+    condition     = length(aws_route_table.private) == 3 && length(aws_route.private) == 0
     error_message = "Private subnets have no way out."
   }
 }
