@@ -197,6 +197,9 @@ class Kubernetes(Model):
     pod_cidr: Cidr = Field("10.32.0.0/13", description="addresses of pods; a /24 of it per node")
     service_cidr: Cidr = Field("10.31.0.0/16", description="addresses of services")
     autoscale: Autoscale | None = None
+    pod_credentials: Literal["none", "node"] = Field(
+        "none", description="what pods are in AWS: none, nobody; or node, whatever the role of their machine may"
+    )
     image: str | None = Field(
         None, min_length=1, description="container image of infra, for the autoscaler; left out: infra:VERSION"
     )

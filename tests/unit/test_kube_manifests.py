@@ -158,6 +158,8 @@ def test_the_autoscaler_runs_where_there_is_something_to_scale() -> None:
     deployment = one(found, "Deployment", "infra-autoscaler")
     assert deployment["spec"]["replicas"] == 2, "three machines: one takes over at once"
     assert one(found, "PodDisruptionBudget", "infra-autoscaler")
+    assert deployment["spec"]["template"]["spec"]["hostNetwork"], "the machine's role is one hop away"
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}, "one port, one pod"
     again = load(Path("x.yaml"), text=one(found, "ConfigMap", "infra-autoscaler-cluster")["data"]["cluster.yaml"])
     whole = lab("research-lab")
     assert again.cluster == whole.model_copy(update={"access": again.cluster.access}), "all but the people"

@@ -227,6 +227,14 @@ def test_an_autoscaled_pool_says_so() -> None:
     assert build()["module"]["pool_cpu"]["autoscaled"] is False
 
 
+@pytest.mark.parametrize(("kubernetes", "hops"), [({}, 1), ({"pod_credentials": "node"}, 2), (None, None)])
+def test_pods_have_their_machines_credentials_where_the_file_says_so(
+    kubernetes: dict[str, str] | None, hops: int | None
+) -> None:
+    parts: dict[str, Any] = {} if kubernetes is None else {"kubernetes": kubernetes}
+    assert build(**parts)["module"]["pool_cpu"].get("metadata_hops") == hops
+
+
 def test_an_existing_network_is_only_looked_up() -> None:
     existing = {"us-west-2": {"vpc": {"tags": {"Name": "lab"}}, "private": {"ids": ["subnet-1", "subnet-2"]}}}
     call = build(network={"existing": existing})["module"]["network"]

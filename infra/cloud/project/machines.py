@@ -65,7 +65,11 @@ def _told(cluster: Cluster, pool: Pool) -> dict[str, Any]:
     taints = [taint.model_dump() for taint in pool.taints]
     place = expression({"role": "node", "labels": pool.labels, "taints": taints})
     file = f'{{path = "{PLACE}", permissions = "0644", content = jsonencode(merge(local.place, {place}))}}'
-    return {"cloud_config": Ref(f"merge(local.cloud_config, {{write_files = [{file}]}})")}
+    return {
+        "cloud_config": Ref(f"merge(local.cloud_config, {{write_files = [{file}]}})"),
+        # A pod is one hop further than its machine.
+        "metadata_hops": 2 if cluster.kubernetes.pod_credentials == "node" else 1,
+    }
 
 
 def far_networks(cluster: Cluster, region: str) -> list[str]:

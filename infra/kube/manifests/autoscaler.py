@@ -116,8 +116,11 @@ def _pod(cluster: Cluster) -> Raw:
         "labelSelector": {"matchLabels": {"app": NAME}},
     }
     return {
-        # There, its credentials are the machine's role: no key of AWS is in the cluster.
+        # There, its credentials are the machine's role: no key of AWS is in the cluster. That role is given to the
+        # machine's own network alone, since it may read the administrators' kubeconfig.
         **ON_CONTROL_PLANE,
+        "hostNetwork": True,
+        "dnsPolicy": "ClusterFirstWithHostNet",
         "serviceAccountName": NAME,
         "priorityClassName": "system-cluster-critical",
         "securityContext": UNPRIVILEGED,

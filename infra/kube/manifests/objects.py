@@ -45,11 +45,14 @@ def daemon_set(name: str, pod: Raw, namespace: str = SYSTEM, marks: Mapping[str,
 
 
 def deployment(name: str, pod: Raw, replicas: int = 1, marks: Mapping[str, str] | None = None) -> Raw:
-    spec = {
+    spec: Raw = {
         "replicas": replicas,
         "selector": {"matchLabels": {"app": name}},
         "template": {"metadata": _pod_meta(name, marks), "spec": pod},
     }
+    if pod.get("hostNetwork"):
+        # Two of them cannot have the same port of one machine, so the old one goes first.
+        spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     return thing("Deployment", "apps/v1", name, SYSTEM, spec=spec)
 
 

@@ -34,6 +34,7 @@ module "group" {
     {
       "kubelet" = { description = "kubelet, from the machines of the cluster", port = 10250, group = var.nodes }
       "overlay" = { description = "Network of the pods", port = 8472, protocol = "udp", group = var.nodes }
+      "metrics" = { description = "Metrics of the autoscaler", port = 8085, group = var.nodes }
       "ssh"     = { description = "SSH from the machines of the cluster", port = 22, group = var.nodes }
     },
   )
@@ -56,11 +57,11 @@ resource "aws_instance" "this" {
   ebs_optimized          = true
   monitoring             = true
 
-  # Two hops, so that a container on the machine can still ask for its identity.
+  # The machine alone, and pods on its own network: with this role one is the cluster's administrator.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
-    http_put_response_hop_limit = 2
+    http_put_response_hop_limit = 1
   }
 
   root_block_device {

@@ -19,11 +19,10 @@ resource "aws_launch_template" "this" {
   ebs_optimized = true
   user_data     = base64encode("#cloud-config\n${yamlencode(var.cloud_config)}")
 
-  # Two hops, so that a container on the machine can still ask for its identity.
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
-    http_put_response_hop_limit = 2
+    http_put_response_hop_limit = var.metadata_hops
   }
 
   block_device_mappings {

@@ -115,6 +115,12 @@ variable "instance_profile" {
   type        = string
 }
 
+variable "metadata_hops" {
+  description = "Hops that the machine's credentials go: 1 for the machine alone, 2 for containers on it, too"
+  type        = number
+  default     = 2
+}
+
 variable "key_name" {
   description = "Name of the key pair, or null"
   type        = string

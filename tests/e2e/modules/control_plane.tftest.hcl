@@ -66,6 +66,11 @@ run "three_machines_in_three_zones" {
     condition     = alltrue([for machine in aws_instance.this : !contains(machine.vpc_security_group_ids, var.nodes)])
     error_message = "Whoever is in the group of the nodes would be let in to etcd."
   }
+
+  assert {
+    condition     = alltrue([for machine in aws_instance.this : machine.metadata_options[0].http_put_response_hop_limit == 1])
+    error_message = "A pod with this role would be the cluster's administrator."
+  }
 }
 
 run "two_machines" {

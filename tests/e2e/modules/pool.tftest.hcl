@@ -53,6 +53,22 @@ run "one_type_on_demand" {
     condition     = aws_launch_template.this.metadata_options[0].http_tokens == "required"
     error_message = "IMDSv2 is required."
   }
+
+  assert {
+    condition     = aws_launch_template.this.metadata_options[0].http_put_response_hop_limit == 2
+    error_message = "A container on a machine may ask for its identity."
+  }
+}
+
+run "not_for_pods" {
+  variables {
+    metadata_hops = 1
+  }
+
+  assert {
+    condition     = aws_launch_template.this.metadata_options[0].http_put_response_hop_limit == 1
+    error_message = "The machine alone has its credentials."
+  }
 }
 
 run "spot_of_several_types" {
