@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from infra.autoscale.snapshot import Labels, Market, Taint
+from infra.errors import KubeError
 
 Raw = dict[str, Any]
 """An object of Kubernetes as JSON."""
@@ -128,6 +129,9 @@ class Kube(Protocol):
 
     def patch(self, path: str, body: Raw | Sequence[Raw], kind: Literal["merge", "strategic", "json"] = "merge") -> Raw:
         """Raises KubeConflict as ``replace`` does, KubeGone when the object is not there."""
+
+    def patch_all(self, many: Sequence[tuple[str, Raw]]) -> Sequence[KubeError | None]:
+        """Merge patches of (path, body), several at a time; what came of each, in their order: an error is no end."""
 
     def delete(self, path: str) -> None:
         """One that is gone already is no error."""

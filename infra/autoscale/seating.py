@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from infra.autoscale.plan import Plan, Purchase
-from infra.autoscale.snapshot import TYPE, ZONE, Group, Offer, Place, Snapshot, flight_name, new_name
+from infra.autoscale.snapshot import TYPE, Group, Offer, Snapshot, flight_name, new_name
 
-Kind = tuple[str, Place]
-"""A group and a place: machines that are alike."""
+Kind = tuple[str, str]
+"""A group and an instance type: whose machines are alike."""
 
 
 @dataclass
@@ -27,55 +27,64 @@ class Seating:
 
     def seats(self, snapshot: Snapshot) -> Mapping[str, str]:
         """What was promised, in the words of this snapshot: to be its ``seats``."""
-        nodes: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        joined: dict[Kind, list[str]] = defaultdict(list)
         for node in snapshot.nodes:
-            nodes[node.group, node.labels.get(TYPE, "")].append((node.name, node.labels.get(ZONE, "")))
-        names = {node.name for node in snapshot.nodes}
+            joined[node.group, node.labels.get(TYPE, "")].append(node.name)
         found: dict[str, str] = {}
-        for group, offer in _offers(snapshot):
-            place, loads = offer.place, self._open.get((group.name, offer.place), [])
-            joined = [name for name, zone in nodes[group.name, place.type] if not place.zone or zone == place.zone]
-            names.update(offer.coming)
-            for name in (*sorted(joined), *offer.coming):
+        names = {node.name for node in snapshot.nodes}
+        for kind, offers in _kinds(snapshot).items():
+            coming = [name for _, offer in offers for name in offer.coming]
+            names.update(coming)
+            loads = self._open.get(kind)
+            if not loads:
+                continue
+            for name in (*sorted(joined[kind]), *coming):
                 if loads and name not in self._known:
                     self.of.update(dict.fromkeys(loads.pop(0), name))
+            nameless = [row for row, name in _flights(offers) if not name]
             # Machines that were asked for and will not come have no load.
-            del loads[max(0, offer.in_flight - len(offer.coming)) :]
-            for number, load in enumerate(loads, len(offer.coming) + 1):
-                found.update(dict.fromkeys(load, flight_name(group.name, place, number)))
+            del loads[len(nameless) :]
+            for row, load in zip(nameless, loads, strict=False):
+                found.update(dict.fromkeys(load, row))
         self._known = names
         found.update((pod, name) for pod, name in self.of.items() if name in names)
         return found
 
     def keep(self, snapshot: Snapshot, plan: Plan, bought: Iterable[Purchase]) -> None:
         """Remember a plan; of its purchases those that were carried out."""
-        machines: dict[str, tuple[Kind, str]] = {node.name: (("", _NOWHERE), node.name) for node in snapshot.nodes}
-        done = {(one.group, one.place): one.count for one in bought}
-        for group, offer in _offers(snapshot):
-            kind = (group.name, offer.place)
-            for number in range(offer.in_flight):
-                name = offer.coming[number] if number < len(offer.coming) else ""
-                machines[flight_name(*kind, number + 1)] = (kind, name)
-            for number in range(done.get(kind, 0)):
-                machines[new_name(*kind, number + 1)] = (kind, "")
+        named = {node.name: node.name for node in snapshot.nodes}
         loads: dict[str, list[str]] = {}
+        opened: dict[Kind, list[str]] = defaultdict(list)
+        for kind, offers in _kinds(snapshot).items():
+            for row, name in _flights(offers):
+                if name:
+                    named[row] = name
+                else:
+                    opened[kind].append(row)
+        # Machines in flight have their load before those that are bought just now.
+        for one in bought:
+            rows = [new_name(one.group, one.place, number) for number in range(1, one.count + 1)]
+            opened[one.group, one.place.type] += rows
         self.of = {}
         for pod, row in plan.placements.items():
-            if row not in machines:
-                continue
-            if machines[row][1]:
-                self.of[pod] = machines[row][1]
+            if row in named:
+                self.of[pod] = named[row]
             else:
                 loads.setdefault(row, []).append(pod)
-        # In the order of the machines: those in flight come before those bought just now.
-        self._open = defaultdict(list)
-        for row, (kind, name) in machines.items():
-            if not name:
-                self._open[kind].append(loads.get(row, []))
+        self._open = {kind: [loads.get(row, []) for row in rows] for kind, rows in opened.items()}
 
 
-_NOWHERE = Place("", "", "", "")
+def _kinds(snapshot: Snapshot) -> dict[Kind, list[tuple[Group, Offer]]]:
+    found: dict[Kind, list[tuple[Group, Offer]]] = defaultdict(list)
+    for group in snapshot.groups:
+        for offer in group.offers:
+            found[group.name, offer.place.type].append((group, offer))
+    return found
 
 
-def _offers(snapshot: Snapshot) -> Iterable[tuple[Group, Offer]]:
-    return ((group, offer) for group in snapshot.groups for offer in group.offers)
+def _flights(offers: Iterable[tuple[Group, Offer]]) -> Iterable[tuple[str, str]]:
+    """What a plan calls each machine in flight, and the name that it will have, "" when nobody knows."""
+    for group, offer in offers:
+        for number in range(offer.in_flight):
+            name = offer.coming[number] if number < len(offer.coming) else ""
+            yield flight_name(group.name, offer.place, number + 1), name

@@ -137,6 +137,16 @@ class MemoryKube:
         self.writes.append(f"patch {path}")
         return self.put(path, merged(self.objects[path], body))
 
+    def patch_all(self, many: Sequence[tuple[str, Raw]]) -> Sequence[KubeError | None]:
+        return [self._patched(path.removesuffix("/status"), body) for path, body in many]
+
+    def _patched(self, path: str, body: Raw) -> KubeError | None:
+        try:
+            self.patch(path, body)
+        except (KubeConflict, KubeGone) as error:
+            return error
+        return None
+
     def _same(self, path: str, body: Raw) -> None:
         version = body.get("metadata", {}).get("resourceVersion")
         if version is not None:
@@ -311,7 +321,9 @@ class MemoryCloud:
                     self.capacity[name.region, kind] -= 1
                 machine = f"i-{next(self._number):05d}"
                 zone = fleet.zones[len(group.machines) % len(fleet.zones)]
-                group.machines[machine] = Machine(machine, kind, zone, "pending", self.now, fleet.market)
+                group.machines[machine] = Machine(
+                    machine, kind, zone, "pending", self.now, fleet.market, f"ip-{machine[2:]}"
+                )
                 self.launched.append(machine)
                 return True
             number = next(self._number)

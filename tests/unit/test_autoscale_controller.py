@@ -20,7 +20,7 @@ def controller(world: World, identity: str = "one", **more: float) -> Controller
 
 
 def kinds(result: LoopResult) -> list[str]:
-    return [one.kind for one in result.decisions if one.kind not in ("lead", "warn")]
+    return [one.kind for one in result.decisions if one.kind not in ("lead", "warn", "nominate")]
 
 
 def until(world: World, some: Controller, done: object, loops: int = 100) -> list[LoopResult]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -155,11 +155,13 @@ class World:
         self.kube.objects[f"/api/v1/nodes/{node}"]["status"]["conditions"][0]["status"] = "Unknown"
 
     def schedule(self) -> None:
-        """A double of the scheduler: first fit, gangs all or nothing."""
+        """A double of the scheduler: first fit, gangs all or nothing. Who is nominated is tried there first, and its
+        room is kept from others (of its priority or less), as Kubernetes from 1.35 does it."""
         nodes = [read_node(one) for one in self.kube.nodes().values()]
         able = {node.name: node for node in nodes if not (node.joining or node.broken)}
         free = {name: dict(node.allocatable) for name, node in able.items()}
         waiting: dict[str, list[Pod]] = defaultdict(list)
+        kept: dict[str, dict[str, Pod]] = defaultdict(dict)
         for raw in self.kube.pods():
             pod = read_pod(raw)
             if pod is None:
@@ -170,6 +172,7 @@ class World:
                         free[pod.node][what] = free[pod.node].get(what, 0) - amount
             else:
                 waiting[pod.needs.gang.name if pod.needs.gang else pod.key].append(pod)
+                kept[pod.nominated][pod.key] = pod
         for some in waiting.values():
             gang = some[0].needs.gang
             if gang and len(some) < gang.size:
@@ -178,9 +181,17 @@ class World:
             for zone in zones:
                 left, homes = copied(free), {}
                 for pod in some:
-                    for name, node in sorted(able.items()):
+                    for name, node in sorted(able.items(), key=lambda item: (item[0] != pod.nominated, item[0])):
                         good = not zone or node.labels["topology.kubernetes.io/zone"] == zone
-                        fits = all(left[name].get(what, 0) >= amount for what, amount in pod.needs.requests)
+                        others = [
+                            one
+                            for one in kept[name].values()
+                            if one.name not in homes and one is not pod and one.needs.priority >= pod.needs.priority
+                        ]
+                        asked = Counter(dict(pod.needs.requests))
+                        for one in others:
+                            asked.update(dict(one.needs.requests))
+                        fits = all(left[name].get(what, 0) >= amount for what, amount in asked.items())
                         if good and fits and not refusal(pod.needs, node.labels, node.taints):
                             for what, amount in pod.needs.requests:
                                 left[name][what] -= amount
@@ -188,5 +199,7 @@ class World:
                             break
                 if len(homes) == len(some):
                     free = left
+                    for one in some:
+                        kept[one.nominated].pop(one.key, None)
                     self.bind(homes)
                     break

@@ -17,6 +17,7 @@ Kind = Literal[
     "back-off",  # a place, or a fleet, refused: nothing is bought there until ``until``
     "resume",  # a place that had backed off launches again
     "gather",  # new work still arrives: nothing is bought before ``until``, so that it is one launch
+    "nominate",  # the scheduler was told on which machines ``count`` waiting pods are expected
     "refuse",  # pods that nothing is bought for, and why; each kind of work is told once
     "leave",  # a machine is to go: its node is annotated and cordoned (one write)
     "interrupted",  # as "leave", because spot takes the machine back

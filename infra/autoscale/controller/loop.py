@@ -14,6 +14,7 @@ from infra.autoscale.controller.hands import Hands, could_not, words
 from infra.autoscale.controller.lease import Leadership, LostLease
 from infra.autoscale.controller.observe import Reader, listing, observe
 from infra.autoscale.controller.offers import Offers, Price, backoffs_in_words
+from infra.autoscale.controller.promises import Promises
 from infra.autoscale.controller.scale_in import ScaleIn
 from infra.autoscale.controller.settings import Settings
 from infra.autoscale.controller.settling import Settling
@@ -89,6 +90,7 @@ class Controller:
         self._idle = upkeep.Idle()
         self._scale_in = ScaleIn(self._idle, self.settings)
         self._settling = Settling(self.settings)
+        self._promises = Promises(kube)
         self._failed = 0
 
     def run(self, told: Callable[[LoopResult], object] | None = None) -> None:
@@ -152,15 +154,17 @@ class Controller:
         failures.settle(view, state, offers, hands, settings)
         upkeep.look_after(view, state, hands, settings)
         turn.lap("act")
-        snapshot = turn.snapshot = offers.snapshot()
+        snapshot = turn.snapshot = self._promises.seated(offers.snapshot())
         found = turn.plan = plan(snapshot)
         if settings.optimize > 0 and found.purchases:
             found = turn.plan = plan(snapshot, settings.optimize)
         turn.counts = _counts(view, snapshot, found)
         turn.lap("plan")
-        self._act(turn, view, state, snapshot, found)
+        bought = self._act(turn, view, state, snapshot, found)
+        self._promises.keep(snapshot, found, bought, lists.pods, hands)
 
-    def _act(self, turn: _Round, view: View, state: State, snapshot: Snapshot, found: Plan) -> None:
+    def _act(self, turn: _Round, view: View, state: State, snapshot: Snapshot, found: Plan) -> list[Purchase]:
+        """Carry out the plan; which of its purchases were made."""
         hands = turn.hands
         for warning in found.warnings:
             hands.note(Decision("warn", "what was seen", warning))
@@ -174,12 +178,13 @@ class Controller:
         for name in before:
             if view.seats[name].leaving is None:
                 self._scale_in.spared[name] = view.now + self.settings.idle_minutes * 60
-        self._buy(turn, view, state, snapshot, self._settled(turn, snapshot, found))
+        bought = self._buy(turn, view, state, snapshot, self._settled(turn, snapshot, found))
         self._idle.update(view, needed)
         moving = not turn.counts.waiting
         turn.stays = self._scale_in.run(view, snapshot, needed, moving, hands)
         self._idle.write(view, state, hands, self.settings.join_minutes * 60)
         self._save(state, hands)
+        return bought
 
     def _settled(self, turn: _Round, snapshot: Snapshot, found: Plan) -> Plan:
         """The plan, without its purchases while new work still arrives."""
@@ -192,7 +197,7 @@ class Controller:
         turn.hands.note(Decision("gather", "waiting pods", why, count, found.cost, until=until, done=False))
         return replace(found, purchases=())
 
-    def _buy(self, turn: _Round, view: View, state: State, snapshot: Snapshot, found: Plan) -> None:
+    def _buy(self, turn: _Round, view: View, state: State, snapshot: Snapshot, found: Plan) -> list[Purchase]:
         """First the intent, in one write, then fleet by fleet absolute numbers: said twice they buy once."""
         for launch in state.gangs.values():
             for name, asked in launch.items():
@@ -208,10 +213,13 @@ class Controller:
                 backoff.fleets = [one for one in backoff.fleets if one != name]
         if wanted:
             self._save(state, turn.hands)
-        for name, one in sorted(wanted.items()):
-            self._raise(turn, view.berths[FleetId(name)], one, found, state)
+        return [
+            one
+            for name, one in sorted(wanted.items())
+            if self._raise(turn, view.berths[FleetId(name)], one, found, state)
+        ]
 
-    def _raise(self, turn: _Round, berth: Berth, one: Purchase, found: Plan, state: State) -> None:
+    def _raise(self, turn: _Round, berth: Berth, one: Purchase, found: Plan, state: State) -> bool:
         target = berth.desired + one.count
         sure = found.certificate
         decision = Decision(
@@ -219,11 +227,13 @@ class Controller:
         )
         if turn.hands.resize(decision, berth.id, target):
             berth.desired = target
-        elif turn.view is not None:
+            return True
+        if turn.view is not None:
             # Whether it was heard or not is seen in the next loop; until then the work is planned elsewhere.
             why = turn.hands.decisions[-1].reason
             now = turn.view.now
             failures.back_off(berth.id, why, now, now, berth, turn.view, state, turn.hands, self.settings)
+        return False
 
     def _load(self, turn: _Round) -> State:
         if turn.dry:

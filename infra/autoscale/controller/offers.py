@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -79,24 +79,28 @@ class Offers:
 
     def group(self, berth: Berth) -> Group:
         fleet = berth.fleet
-        flying = Counter(Place(fleet.id.region, one.zone, one.type, one.market) for one in berth.flying)
+        flying: dict[Place, list[str]] = defaultdict(list)
+        for machine in berth.flying:
+            flying[Place(fleet.id.region, machine.zone, machine.type, machine.market)].append(machine.node)
         offers: list[Offer] = []
         first = self.first(fleet)
         if first is not None:
-            one = self._offer(fleet, first, berth.coming + flying.pop(first, 0))
+            names = flying.pop(first, [])
+            one = self._offer(fleet, first, berth.coming + len(names), names)
             offers.append(replace(one, closed=self._closed(berth)))
-        for place, count in sorted(flying.items()):
+        for place, names in sorted(flying.items()):
             if self.allocatable(fleet, place.type) is not None:
-                offers.append(replace(self._offer(fleet, place, count), closed=ONLY_IN_FLIGHT))
+                offers.append(replace(self._offer(fleet, place, len(names), names), closed=ONLY_IN_FLIGHT))
         limit = berth.desired if berth.blind else fleet.maximum
         floor = berth.desired if berth.blind else fleet.minimum
         pool = f"{fleet.id.region}/{fleet.pool}" if fleet.pool_maximum else ""
         labels = dict(fleet.labels)
         return Group(fleet.id, tuple(offers), floor, limit, berth.desired, labels, fleet.taints, pool)
 
-    def _offer(self, fleet: Fleet, place: Place, flying: int) -> Offer:
+    def _offer(self, fleet: Fleet, place: Place, flying: int, names: Iterable[str]) -> Offer:
         worth = self.price(place.region, place.type, fleet.market)
-        return Offer(place, worth, self.allocatable(fleet, place.type) or (), flying)
+        coming = tuple(name for name in names if name)
+        return Offer(place, worth, self.allocatable(fleet, place.type) or (), flying, coming=coming)
 
     def _closed(self, berth: Berth) -> str:
         if berth.blind:

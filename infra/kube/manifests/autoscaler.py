@@ -66,11 +66,13 @@ def _budget(name: str, labels: dict[str, str]) -> Raw:
 
 
 def _everywhere() -> list[Raw]:
-    """It looks at pods and nodes, moves pods through the Eviction API alone, and deletes the nodes of machines that it
-    returned. It can neither read a secret nor start or delete a pod."""
+    """It looks at pods and nodes, tells the scheduler where waiting pods are expected (a pod's status), moves pods
+    through the Eviction API alone, and deletes the nodes of machines that it returned. It can neither read a secret nor
+    start or delete a pod."""
     gangs = ["scheduling.k8s.io", "scheduling.x-k8s.io", "scheduling.volcano.sh"]
     return [
         rule([""], ["pods"], ["list"]),
+        rule([""], ["pods/status"], ["patch"]),
         rule([""], ["nodes"], ["get", "list", "patch", "delete"]),
         rule([""], ["pods/eviction"], ["create"]),
         rule(["apps"], ["daemonsets"], ["list"]),
