@@ -162,7 +162,16 @@ def _each(chosen: Chosen, wants: Wants, options: Options, show: Reporter) -> Res
     """All of them side by side."""
     from infra.node.bring.bring import bring
 
-    return chosen.fleet.each(chosen.nodes, lambda link: bring(link, wants.of(link.node), options, show.sink), show.done)
+    for (
+        node
+    ) in chosen.nodes:  # all of them, however late it is their turn: nobody looks in vain for one that is to come
+        wants.begun(node.name)
+
+    def done(node: Node, result: Brought | InfraError) -> None:
+        wants.ended(node.name)
+        show.done(node, result)
+
+    return chosen.fleet.each(chosen.nodes, lambda link: bring(link, wants.of(link.node), options, show.sink), done)
 
 
 def _rolled(chosen: Chosen, wants: Wants, options: Options, show: Reporter, share: str) -> Results:
@@ -190,6 +199,7 @@ def _run(asked: Asked, work: Callable[[Chosen, Wants, Reporter], Results]) -> in
     from infra.cli.node_choose import choose
     from infra.errors import InfraError
     from infra.node.bring.bring import Wants
+    from infra.node.bring.floor import ordered
     from infra.spec.load import read
     from infra.ui import bring_view
 
@@ -203,7 +213,7 @@ def _run(asked: Asked, work: Callable[[Chosen, Wants, Reporter], Results]) -> in
         cancel=cancel,
         aside=lambda: room[0].aside() if room else bring_view.nowhere(),
     )
-    chosen = replace(chosen, nodes=_with_a_profile(chosen.nodes))
+    chosen = replace(chosen, nodes=ordered(loaded, _with_a_profile(chosen.nodes)))
     wants = Wants(loaded, asked.client_package, asked.client_sha256)
     for node in chosen.nodes:
         wants.of(node)  # a profile that does not resolve is said before anything is reached

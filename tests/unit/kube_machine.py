@@ -33,11 +33,26 @@ done
 becomes() {
     mkdir -p "$etc/pki" "$etc/manifests" "$INFRA_PREFIX/var/lib/kubelet/pki"
     cp "$1" "$etc/pki/ca.crt"
-    echo kubelet >"$etc/kubelet.conf"
+    echo "    user: system:node:$(sed -n 's/.*"name": "\([^"]*\)".*/\1/p' "$config" | head -n 1)" >"$etc/kubelet.conf"
     echo pem >"$INFRA_PREFIX/var/lib/kubelet/pki/kubelet-client-current.pem"
     [ "$2" = plane ] || return 0
     echo api >"$etc/manifests/kube-apiserver.yaml"
-    echo "admin of $(basename "$INFRA_PREFIX")" >"$etc/admin.conf"
+    server=$(sed -n 's/.*"\(controlPlane\|apiServer\)Endpoint": "\([^"]*\)".*/\2/p' "$config" | head -n 1)
+    cat >"$etc/admin.conf" <<END
+# admin of $(basename "$INFRA_PREFIX")
+clusters:
+- name: kubernetes
+  cluster:
+    certificate-authority-data: $(base64 -w 0 "$etc/pki/ca.crt")
+    server: https://$server
+users:
+- name: kubernetes-admin
+  user: {client-certificate-data: cGVt, client-key-data: a2V5}
+contexts:
+- name: kubernetes
+  context: {cluster: kubernetes, user: kubernetes-admin}
+current-context: kubernetes
+END
 }
 fresh() {
     for file in kubelet.conf bootstrap-kubelet.conf pki/ca.crt manifests/kube-apiserver.yaml; do

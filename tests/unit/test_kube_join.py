@@ -55,7 +55,7 @@ def test_the_first_makes_the_cluster_and_the_others_join(tmp_path: Path, ssm: Ss
         "expires": plane.published["expires"],
         "by": "i-a1",
     }
-    assert ssm.parameters[ADMIN].value.strip() == "admin of a1"
+    assert ssm.parameters[ADMIN].value.startswith("# admin of a1\n")
     secret = {name for name, parameter in ssm.parameters.items() if parameter.kind == "SecureString"}
     assert secret == {JOIN, ADMIN, "/infra/lab/control-plane/certificate-key"}
     documents = [json.loads(text) for text in (plane.root / "config").read_text().split("\n---\n")]
@@ -113,7 +113,7 @@ def test_killed_between_steps_it_goes_on(plane: Machine, ssm: Ssm) -> None:
     assert [line for line in plane.did if line != "token create"][-2:] == ["reset", "init"] and not plane.done
     plane.run("control-plane", "--once")
     assert plane.did == [] and plane.done and plane.left() == []  # it was made already
-    assert ssm.parameters[ADMIN].value.strip() == "admin of a1" and plane.published["ca"] == plane.hash
+    assert ssm.parameters[ADMIN].value.startswith("# admin of a1\n") and plane.published["ca"] == plane.hash
 
 
 def test_of_two_at_once_one_makes_it(plane: Machine, ssm: Ssm, tmp_path: Path) -> None:

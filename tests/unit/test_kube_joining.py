@@ -94,7 +94,7 @@ def test_what_a_physical_machine_is_handed_is_asked_for_once(
 
 def test_a_cluster_without_a_cloud_has_no_control_plane_of_ours(tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text("version: 1\ncluster: lab\nkubernetes: {}\n")
-    assert "no aws:" in Joining(load(tmp_path / "cluster.yaml")).invitation()[1]
+    assert "neither aws:" in Joining(load(tmp_path / "cluster.yaml")).invitation()[1]
 
 
 def test_only_what_a_control_plane_left_is_removed() -> None:

@@ -68,6 +68,15 @@ class Wants:
         self._packages = Packages(self.loaded, self.package, self.sha256)
         self._joining = joins.Joining(self.loaded) if self.loaded.cluster.kubernetes else None
 
+    def begun(self, name: str) -> None:
+        """This command will bring that machine up: what others need of it, they wait for."""
+        if self._joining is not None:
+            self._joining.begun(name)
+
+    def ended(self, name: str) -> None:
+        if self._joining is not None:
+            self._joining.ended(name)
+
     def of(self, node: Node) -> Wanted:
         """Raises PolicyError when the profile does not resolve."""
         group = node.group if node.kind == "metal" else ""
@@ -176,6 +185,16 @@ class _Work:
         self.say({"type": "stage", "stage": stage, "text": text})
 
     def run(self) -> Brought:
+        joining = self.wanted.joining
+        if joining is None:
+            return self._run()
+        joining.begun(self.node.name)
+        try:
+            return self._run()
+        finally:
+            joining.ended(self.node.name)
+
+    def _run(self) -> Brought:
         facts = self._look()
         self._alone(facts)
         if facts.same and not self.options.why_run:
@@ -320,10 +339,10 @@ class _Work:
         joining = self.wanted.joining
         if joining is None or state not in ("nothing", "converged"):
             return ""
-        if facts.kubelet:
+        if facts.kubelet and (facts.plane or not joining.plane(self.node.name)):
             return "there"
         self.stage("join")
-        done, why = joins.join(self.connection, joining)
+        done, why = joins.join(self.connection, joining, lambda text: self.stage("join", text))
         if done == "joined":
             self.stage("join", f"joined the cluster {self.wanted.loaded.cluster.cluster}")
         else:

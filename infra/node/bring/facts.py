@@ -35,6 +35,7 @@ class Facts:
     converging: str = ""
     drained: bool = False
     kubelet: bool = False
+    plane: bool = False
     reboot: bool = False
     os_id: str = ""
     os_version: str = ""
@@ -112,6 +113,7 @@ def parse(lines: Iterable[str], heard: float) -> Facts:
         converging=one("converging"),
         drained=one("drained") == "true",
         kubelet="kubelet" in many,
+        plane="plane" in many,
         reboot=one("reboot") == "yes",
         os_id=one("os.ID"),
         os_version=one("os.VERSION_ID"),

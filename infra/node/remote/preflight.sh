@@ -83,6 +83,7 @@ drained=false
 [ ! -e "$state/drained" ] || drained=true
 say drained $drained
 [ ! -e "$root/etc/kubernetes/kubelet.conf" ] || say kubelet yes
+[ ! -e "$state/kube/done" ] || say plane yes
 reboot=no
 if [ -f "$root/run/reboot-required" ]; then
     while read -r line || [ -n "$line" ]; do

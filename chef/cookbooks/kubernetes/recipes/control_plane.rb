@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
-# A machine of the control plane: the first makes the cluster, the others join it, all at their start.
+# A machine of the control plane: the first makes the cluster, the others join it. Instances do so at their start; physical
+# machines when infra node bootstrap says so, and others of their profile have all of this and do not use it.
 
 unless node['infra']['kubernetes'] && node['infra']['kubernetes']['version']
   Chef::Log.info('kubernetes: the policy names no version: nothing to do')
@@ -44,6 +45,8 @@ file '/etc/infra/kubeadm.json' do
   mode '0644'
 end
 
+include_recipe 'kubernetes::address' if kubernetes['control_plane']
+
 cookbook_file '/usr/local/lib/infra/control-plane' do
   source 'control-plane'
   mode '0755'
@@ -78,6 +81,7 @@ systemd_unit 'infra-kube-renew.service' do
     After=network-online.target
     Wants=network-online.target
     ConditionPathExists=/var/lib/infra/kube/done
+    ConditionPathExists=/etc/infra/place.json
 
     [Service]
     Type=oneshot

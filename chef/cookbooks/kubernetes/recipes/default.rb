@@ -37,6 +37,8 @@ infra_packages 'kubernetes' do
 end
 
 include_recipe 'kubernetes::join'
+# Physical machines of the control plane may be of a worker's profile, and run pods too.
+include_recipe 'kubernetes::control_plane' if node['infra']['kubernetes']['control_plane']
 
 # It runs once kubeadm has made the machine a node; until then it would start and fail.
 service 'kubelet' do

@@ -12,10 +12,10 @@ end
 # The scripts ask SSM, and read JSON.
 package %w[curl jq]
 
-%w[kube join kube-upgrade].each do |name|
+%w[kube floor join kube-upgrade].each do |name|
   cookbook_file "/usr/local/lib/infra/#{name}" do
     source name
-    mode name == 'kube' ? '0644' : '0755'
+    mode %w[kube floor].include?(name) ? '0644' : '0755'
   end
 end
 
