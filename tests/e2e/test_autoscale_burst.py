@@ -179,6 +179,7 @@ def test_a_burst_over_two_regions(tmp_path: Path) -> None:
         assert refused == {FIRST}
         assert sum(one.kind == "buy" and "m5" in str(one.place) for one in story.decisions) <= 2, "one launch round"
         assert len(story.of("terminate")) == 7
+        assert sum(one.count for one in story.of("nominate") if one.done) >= 5, "the scheduler heard of what comes"
         assert {fleet.desired for fleet in place.fleets.look().fleets} == {0}
         assert all(job["status"]["conditions"][0]["type"] == "Complete" for job in jobs(story))
 

@@ -188,6 +188,30 @@ def test_pods_run_and_end_where_they_fit(kube: KubeServer, kubectl: Kubectl) -> 
         kubectl("wait", "pod/large", "--for", "delete", "--timeout=15s")
 
 
+def test_a_nominated_pod_keeps_its_room_on_a_node_that_is_to_come(kube: KubeServer, kubectl: Kubectl) -> None:
+    """As Kubernetes does it from 1.35 on, and as the binding clears the nomination."""
+    with Worker(kube) as worker:
+        kubectl("create", "-f", "-", stdin=pod("ours", cpu="2"))
+        patch = '{"status": {"nominatedNodeName": "two"}}'
+        kubectl("patch", "pod", "ours", "--subresource=status", "--type=merge", "-p", patch)
+        assert kubectl("get", "pod", "ours", "-o", "wide").out.split()[-2] == "two"
+        kubectl("create", "-f", "-", stdin=pod("another", cpu="1"))
+        worker.join("two", {"cpu": "2"})
+        kubectl("wait", "pod/ours", "--for", "condition=Ready", "--timeout=15s")
+        kubectl("wait", "pod/another", "--for", "condition=PodScheduled=false", "--timeout=15s")
+        found = kubectl("get", "pod", "ours", "-o", "json").json
+        assert found["spec"]["nodeName"] == "two" and "nominatedNodeName" not in found["status"]
+        # Who is more important takes no notice of it.
+        kubectl("create", "-f", "-", stdin=pod("meek", cpu="1"))
+        kubectl("patch", "pod", "meek", "--subresource=status", "--type=merge", "-p", patch.replace("two", "six"))
+        kubectl("create", "priorityclass", "high", "--value=100")
+        kubectl("create", "-f", "-", stdin=pod("lordly", cpu="1", priorityClassName="high"))
+        kubectl("delete", "pod", "another", "--wait=false")
+        worker.join("six", {"cpu": "1"})
+        kubectl("wait", "pod/lordly", "--for", "condition=Ready", "--timeout=15s")
+        assert not kubectl("get", "pod", "meek", "-o", "json").json["spec"].get("nodeName")
+
+
 def test_a_drain_waits_for_the_budget(kube: KubeServer, kubectl: Kubectl) -> None:
     with Worker(kube) as worker:
         worker.join("old")

@@ -76,6 +76,23 @@ def test_objects_come_and_go_as_raw_json(kube: KubeServer, api: Api) -> None:
     assert "422" in refused.value.text()
 
 
+def test_many_patches_are_made_at_once_and_each_says_what_came_of_it(kube: KubeServer, api: Api) -> None:
+    made = [api.create("/api/v1/namespaces/default/pods", pod(f"p{number}")) for number in range(20)]
+    api.patch("/api/v1/namespaces/default/pods/p7", {"metadata": {"labels": {"a": "b"}}})
+
+    def body(raw: dict[str, Any]) -> dict[str, Any]:
+        same = {name: raw["metadata"][name] for name in ("uid", "resourceVersion")}
+        return {"metadata": same, "status": {"nominatedNodeName": "ip-10-0-0-1"}}
+
+    paths = [f"/api/v1/namespaces/default/pods/{raw['metadata']['name']}/status" for raw in made]
+    gone = ("/api/v1/namespaces/default/pods/nobody/status", body(made[0]))
+    found = api.patch_all([*((path, body(raw)) for path, raw in zip(paths, made, strict=True)), gone])
+    wrong = {number: type(error) for number, error in enumerate(found) if error is not None}
+    assert wrong == {7: KubeConflict, 20: KubeGone}
+    told = {raw["metadata"]["name"] for raw in api.list(PODS) if raw["status"].get("nominatedNodeName")}
+    assert told == {f"p{number}" for number in range(20) if number != 7}
+
+
 def test_an_eviction_says_why_not(kube: KubeServer, api: Api, slept: list[float]) -> None:
     kube.put(budget("web", minAvailable=1))
     for name in "ab":

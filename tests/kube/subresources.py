@@ -42,6 +42,7 @@ def _bind(store: Store, target: Target, request: Request) -> Answer:
         condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": now()}
         conditions = [item for item in pod["status"].get("conditions") or () if item["type"] != "PodScheduled"]
         pod["status"]["conditions"] = [*conditions, condition]
+        pod["status"].pop("nominatedNodeName", None)
 
     store.change(PODS, target.namespace, name, bound, request.dry)
     return Answer(_SUCCESS, 201)

@@ -3,8 +3,9 @@
 One thread, woken by every change. It binds pods where they fit, first node first, says ``Unschedulable`` where none
 fits, runs them for as long as the annotation ``test/seconds`` says (for ever without it; ``test/exit`` is the exit
 code; nothing goes on where the node's Ready is Unknown), and keeps the pods of Deployments, ReplicaSets, Jobs and
-DaemonSets at their number. A gang is bound when all of it fits. A machine joins with ``join`` and is lost with
-``leave``; ``machines`` does both for those of the embedded AWS.
+DaemonSets at their number. A gang is bound when all of it fits. A nominated pod is tried on its node first, and its
+room is kept from others of its priority or less, also before that node is there: as Kubernetes from 1.35 does it. A
+machine joins with ``join`` and is lost with ``leave``; ``machines`` does both for those of the embedded AWS.
 """
 
 from __future__ import annotations
@@ -239,19 +240,21 @@ class Worker:
             elif not pod["spec"].get("schedulingGates") and pod["spec"].get("schedulerName") == "default-scheduler":
                 waiting.append(pod)
         left = {name: fit.free(node, on[name]) for name, node in nodes.items()} if waiting else {}
+        kept = _Kept(waiting)
         refused: dict[bytes, Mapping[str, int]] = {}
         for group in gangs.groups(self.store, waiting, [pod for there in on.values() for pod in there]):
-            shape = fit.shape(group.pods[0]) if len(group.pods) == 1 else b""
+            alone = len(group.pods) == 1 and not _nominated(group.pods[0])
+            shape = fit.shape(group.pods[0]) if alone else b""
             if shape in refused:
                 # Rooms only shrink while we go on: who is like one that was refused is refused.
                 self._tell_unschedulable(group.pods[0], len(nodes), refused[shape])
                 continue
-            why = self._place(group, nodes, left)
+            why = self._place(group, nodes, left, kept)
             if why and shape:
                 refused[shape] = why
 
     def _place(
-        self, group: gangs.Group, nodes: Mapping[str, Object], left: dict[str, fit.Amounts]
+        self, group: gangs.Group, nodes: Mapping[str, Object], left: dict[str, fit.Amounts], kept: _Kept
     ) -> Mapping[str, int] | None:
         """Bind the pods of a group where they fit: all that must be together, or none. Why the last one is refused."""
         why: collections.Counter[str] = collections.Counter()
@@ -260,8 +263,9 @@ class Worker:
         places: list[tuple[Object, str]] = []
         for pod in group.pods:
             why = collections.Counter()
-            for name, node in nodes.items():
-                refusal = fit.refusal(pod, node, trial[name])
+            own = _nominated(pod)
+            for name in [own, *nodes] if own in nodes else nodes:
+                refusal = fit.refusal(pod, nodes[name], kept.less(trial[name], name, pod))
                 if not refusal:
                     for what, value in fit.requests(pod).items():
                         trial[name][what] -= value
@@ -278,6 +282,7 @@ class Worker:
         left.update(trial)
         for pod, name in places:
             self._bind(pod, name)
+            kept.drop(pod)
         return last
 
     def _bind(self, pod: Object, node: str) -> None:
@@ -302,6 +307,34 @@ class Worker:
 
         with contextlib.suppress(errors.ApiError):
             self.store.change(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], changed)
+
+
+def _nominated(pod: Object) -> str:
+    return str(pod["status"].get("nominatedNodeName") or "")
+
+
+class _Kept:
+    """What nominated pods keep of their nodes, by node and uid."""
+
+    def __init__(self, waiting: list[Object]) -> None:
+        self._by: dict[str, dict[str, Object]] = collections.defaultdict(dict)
+        for pod in waiting:
+            if name := _nominated(pod):
+                self._by[name][pod["metadata"]["uid"]] = pod
+
+    def less(self, left: fit.Amounts, node: str, pod: Object) -> fit.Amounts:
+        """What a node has for a pod."""
+        if node not in self._by:
+            return left
+        least, left = pod["spec"].get("priority") or 0, dict(left)
+        for other in self._by[node].values():
+            if other["metadata"]["uid"] != pod["metadata"]["uid"] and (other["spec"].get("priority") or 0) >= least:
+                for what, value in fit.requests(other).items():
+                    left[what] = left.get(what, value) - value
+        return left
+
+    def drop(self, pod: Object) -> None:
+        self._by.get(_nominated(pod), {}).pop(pod["metadata"]["uid"], None)
 
 
 def _silent(node: Object) -> bool:
