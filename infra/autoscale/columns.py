@@ -1,8 +1,8 @@
-"""Column generation: machines' loads as columns of a linear program, and the load that would help most as the next.
+"""Column generation (Gilmore and Gomory, "A linear programming approach to the cutting-stock problem", 1961): machines'
+loads as columns of a linear program, and the load that would help most as the next.
 
 The answer says how often to use which load (in fractions), and its prices give the sharpest bound that is to be had:
-a machine cannot hold pods worth more than the best load there is (found by a small integer program), whatever the
-prices.
+a machine cannot hold pods worth more than the best load there is, whatever the prices.
 """
 
 from __future__ import annotations
@@ -11,22 +11,25 @@ import time
 
 import numpy as np
 
-from infra.autoscale.knapsack import Knapsack
+from infra.autoscale.knapsack import WIDTH, Knapsack
 from infra.autoscale.pattern import Load, as_load, counts_of, fill, fill_many
+from infra.autoscale.proof import Proof
 from infra.autoscale.room import Ints
 from infra.autoscale.solver import INFINITE, Program
+from infra.autoscale.swap import swaps_of
 from infra.autoscale.task import Floats, Task
 
 ENOUGH = 1e-6
 """A load whose worth is over its price by less than this share is no gain."""
-TOO_FAR = 1.002
-"""A load worth so much more than its price makes a bound that is not worth the rest of the proof."""
 AT_ONCE = 6
 """Loads that one option may add in one round."""
 
 
 class Columns:
-    """The master program of a task without free room, its columns, and its best bound so far."""
+    """The master program of a task without free room, its columns, and its best bound so far.
+
+    Its columns: pods left out (dear), swaps, loads. Its rows: demand, growth of the groups.
+    """
 
     def __init__(self, task: Task, deadline: float) -> None:
         self.task, self.deadline = task, deadline
@@ -34,19 +37,23 @@ class Columns:
         self.groups = sorted(set(task.groups))
         self.loads: list[tuple[int, Load]] = []
         self._known: set[tuple[int, Load]] = set()
-        self._over = [0.0] * len(task.options)
-        self.bound = 0.0
+        self.proof = Proof(task)
         self.worth: Floats = np.zeros(self.items)
         self.premium: Floats = np.zeros(len(task.left))
         self.values: Floats = np.zeros(0)
         self.cost = INFINITE
+        self.swaps = swaps_of(task)
+        self.swapping: Floats = np.zeros(len(self.swaps))
         lower = [float(count) for count in task.demand] + [-INFINITE] * len(self.groups)
         upper = [INFINITE] * self.items + [float(task.left[group]) for group in self.groups]
         self.program = Program(lower, upper)
-        self.slack = 10.0 * (1.0 + float(task.prices.max(initial=0.0)))
-        self.program.add(
-            [self.slack] * self.items, list(range(self.items)), list(range(self.items)), [1.0] * self.items
-        )
+        slack = 10.0 * (1.0 + float(task.prices.max(initial=0.0)))
+        every = list(range(self.items))
+        self.program.add([slack] * self.items, every, every, [1.0] * self.items)
+        add_swaps(self.program, self.swaps)
+        self.alike: dict[bytes, list[int]] = {}
+        for option, one in enumerate(task.options):
+            self.alike.setdefault(one.capacity.tobytes() + task.most[:, option].tobytes(), []).append(option)
 
     def add(self, option: int, load: Load) -> bool:
         """A load more; False when it is there already."""
@@ -64,7 +71,9 @@ class Columns:
         answer = self.program.solve(self.deadline - time.monotonic())
         if not answer.solved:
             return False
-        self.values = np.maximum(answer.values[self.items :], 0.0)
+        first = self.items + len(self.swaps)
+        self.swapping = np.maximum(answer.values[self.items : first], 0.0)
+        self.values = np.maximum(answer.values[first:], 0.0)
         self.worth = np.maximum(answer.duals[: self.items], 0.0)
         self.premium = np.zeros(len(self.task.left))
         self.premium[self.groups] = np.maximum(-answer.duals[self.items :], 0.0)
@@ -109,39 +118,29 @@ class Columns:
                     found += self.add(option, as_load(loads[place]))
         return found
 
-    def look(self, worth: Floats) -> int:
-        """Loads that would help at these prices, looked for harder; how many."""
-        found = 0
-        limits = self.limits() * (1 + ENOUGH)
-        for option in range(len(self.task.options)):
-            for load in Knapsack(self.task, option, worth).search():
-                if float(worth @ load) > limits[option]:
-                    found += self.add(option, as_load(load))
+    def prove(self, over: float, width: int = WIDTH) -> int:
+        """The best loads of each option at the present prices, if they are worth more than its price by the share
+        ``over`` at least: how many were found. When none are, that is proved, and the bound gets as sharp as that."""
+        found, tops, limits = 0, np.zeros(len(self.task.options)), self.limits()
+        for options in self.alike.values():
+            limit = float(limits[options].min())
+            knapsack = Knapsack(self.task, options[0], self.worth)
+            loads, tops[options] = knapsack.loads(limit * (1 + over), width, self.deadline)
+            for load in loads:
+                value = float(self.worth @ load)
+                for option in options:
+                    if value > limits[option] * (1 + ENOUGH):
+                        found += self.add(option, as_load(load))
+        self.proof.add(self.worth, tops)
         return found
 
-    def prove(self, worth: Floats, hasty: bool = False, seconds: float = 2.0) -> int:
-        """The best load of each option by an integer program: loads that help, and a bound from these prices.
 
-        Options for which one was found last time come first, and when much is found a ``hasty`` one leaves the others
-        for later.
-        """
-        found, most_over = 0, 1.0
-        limits = self.limits()
-        for option in sorted(range(len(self.task.options)), key=lambda option: -self._over[option]):
-            if hasty and most_over > TOO_FAR and found:
-                return found
-            if time.monotonic() > self.deadline:
-                return found
-            knapsack = Knapsack(self.task, option, worth)
-            load, top = knapsack.best(min(seconds, self.deadline - time.monotonic()))
-            self._over[option] = top / max(limits[option], 1e-12)
-            most_over = max(most_over, self._over[option])
-            if float(worth @ load) > limits[option] * (1 + ENOUGH):
-                found += self.add(option, as_load(load))
-        gross = float(worth @ self.task.demand) / most_over
-        spent = float(self.premium @ np.array(self.task.left, dtype=float))
-        self.bound = max(self.bound, gross - spent - 1e-9 * (gross + spent))
-        return found
+def add_swaps(program: Program, swaps: list[tuple[int, int]]) -> None:
+    """One place of an item less, one of a smaller item more, for nothing."""
+    program.add(
+        [0.0] * len(swaps), list(range(0, 2 * len(swaps), 2)), [item for pair in swaps for item in pair],
+        [-1.0, 1.0] * len(swaps),
+    )  # fmt: skip
 
 
 def without(load: Ints) -> list[Ints]:

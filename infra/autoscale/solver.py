@@ -47,14 +47,23 @@ class Program:
             empty,
         )
 
-    def add(self, costs: Sequence[float], starts: Sequence[int], rows: Sequence[int], values: Sequence[float]) -> None:
+    def add(
+        self,
+        costs: Sequence[float],
+        starts: Sequence[int],
+        rows: Sequence[int],
+        values: Sequence[float],
+        upper: Sequence[float] | None = None,
+    ) -> None:
         """Columns in compressed form: the k-th has its entries at ``starts[k]`` until the next start."""
         count = len(costs)
+        if not count:
+            return
         self._highs.addCols(
             count,
             np.array(costs, dtype=np.float64),
             np.zeros(count),
-            np.full(count, self._highspy.kHighsInf),
+            np.full(count, self._highspy.kHighsInf) if upper is None else np.array(upper, dtype=np.float64),
             len(rows),
             np.array(starts, dtype=np.int32),
             np.array(rows, dtype=np.int32),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +16,10 @@ from infra.autoscale.market import Option
 from infra.autoscale.pack import carries, pack, placed
 from infra.autoscale.pattern import cost_of
 from infra.autoscale.plan import plan
+from infra.autoscale.proof import Proof
 from infra.autoscale.room import times
 from infra.autoscale.snapshot import Offer, Place, Snapshot
+from infra.autoscale.swap import smaller, swapped, swaps_of
 from infra.autoscale.task import Task
 from tests.unit.clusters import Judge, group, offer, pods, snapshots
 
@@ -91,17 +96,79 @@ def test_the_bound_is_below_and_the_plan_above_the_true_optimum(task: Task) -> N
     assert optimum - 1e-9 <= cost_of(task, better) <= optimum * 1.5 + 1e-9
 
 
+def fitting(task: Task, option: int) -> list[np.ndarray]:
+    """All loads of one option."""
+    ranges = [range(int(count) + 1) for count in np.minimum(task.most[:, option], task.demand)]
+    loads = [np.array(load, dtype=np.int64) for load in itertools.product(*ranges)]
+    return [load for load in loads if (load @ task.requests <= task.options[option].capacity).all()]
+
+
+WORTHS = st.lists(st.one_of(st.floats(0, 3), st.integers(0, 3).map(float)), min_size=4, max_size=4)
+
+
 @FEW
-@given(tasks(), st.lists(st.floats(0, 3), min_size=4, max_size=4))
-def test_no_load_that_is_looked_for_is_worth_more_than_the_proved_best(task: Task, worths: list[float]) -> None:
+@given(tasks(), WORTHS, st.floats(0, 8), st.sampled_from([1, 3, 1000]))
+def test_the_loads_that_are_worth_most_are_those_that_trying_all_finds(
+    task: Task, worths: list[float], limit: float, width: int
+) -> None:
     worth = np.array(worths[: len(task.demand)])
     for option in range(len(task.options)):
-        knapsack = Knapsack(task, option, worth)
-        load, top = knapsack.best(5.0)
-        assert float(worth @ load) <= top + 1e-6
-        for one in knapsack.search():
-            assert ((one @ task.requests) <= task.options[option].capacity).all() and (one <= task.demand).all()
-            assert float(worth @ one) <= top + 1e-6
+        best = max(float(worth @ load) for load in fitting(task, option))
+        loads, top = Knapsack(task, option, worth).loads(limit, width)
+        assert best <= top + 1e-12
+        assert all((load @ task.requests <= task.options[option].capacity).all() for load in loads)
+        assert all((load <= task.demand).all() and float(worth @ load) > limit for load in loads)
+        if width == 1000:
+            assert top <= max(limit, best) * (1 + 1e-6) or not loads
+            assert bool(loads) == (best > limit * (1 + 1e-12)) or abs(best - limit) < 1e-6
+            assert not loads or float(worth @ loads[0]) == pytest.approx(best)
+
+
+@FEW
+@given(tasks(most_pods=2), st.lists(WORTHS, min_size=1, max_size=4))
+def test_whatever_the_prices_what_they_prove_together_is_right_and_no_less_than_each_alone(
+    task: Task, rounds: list[list[float]]
+) -> None:
+    optimum = cheapest(task, tuple(task.demand.tolist()), {})
+    proof = Proof(task)
+    for worths in rounds:
+        worth = np.array(worths[: len(task.demand)])
+        tops = np.array([max(float(worth @ load) for load in fitting(task, one)) for one in range(len(task.options))])
+        proof.add(worth, tops)
+        assert proof.bound <= optimum + 1e-9
+        if tops.any():
+            assert proof.bound >= float(worth @ task.demand) / float((tops / task.prices).max()) - 1e-6
+
+
+@FEW
+@given(tasks(), st.data())
+def test_what_is_swapped_still_fits_and_is_what_was_asked_for(task: Task, data: st.DataObject) -> None:
+    first, _ = pack(task)
+    pairs = swaps_of(task)
+    times = np.array([data.draw(st.integers(0, 3)) for _ in pairs], dtype=np.int64)
+    after = swapped(first, pairs, times)
+    assert sum(one.times for one in after) == sum(one.times for one in first)
+    assert cost_of(task, after) == pytest.approx(cost_of(task, first))
+    assert all(carries(task, one.option, one.load) for one in after)
+    have = placed(task, first)
+    for (item, other), count in zip(pairs, times.tolist(), strict=True):
+        moved = min(count, int(have[item]))
+        have[item] -= moved
+        have[other] += moved
+    assert placed(task, after).tolist() == have.tolist()
+
+
+@FEW
+@given(tasks())
+def test_every_smaller_pod_may_be_swapped_in_by_steps_and_never_round_in_a_circle(task: Task) -> None:
+    able = smaller(task)
+    assert not (able & able.T).any()
+    reached = np.zeros_like(able)
+    for item, other in swaps_of(task):
+        reached[item, other] = True
+    for middle in range(len(able)):
+        reached |= reached[:, [middle]] & reached[[middle]]
+    assert (reached == able).all()
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
