@@ -157,11 +157,12 @@ class NodeStep:
     ``before`` is the digest of the policy that it has ("" for none), ``digest`` the one that it gets. ``group`` is what
     it is in in cluster.yaml (``metal.titan``), ``at_once`` how many of that group may be away at a time. ``reboot``
     says that it will restart, as far as can be told. ``seen`` is the digest of what was found on it: a machine that
-    somebody changed meanwhile makes the plan stale.
+    somebody changed meanwhile makes the plan stale. ``joins`` is what it then becomes in Kubernetes, where it is not
+    yet: a machine with nothing else to do has the action ``join``.
     """
 
     node: str
-    action: Literal["bootstrap", "converge"]
+    action: Literal["bootstrap", "converge", "join"]
     profile: str
     digest: str
     group: str
@@ -171,6 +172,7 @@ class NodeStep:
     at_once: int = 1
     login: str = ""
     seen: str = ""
+    joins: Literal["", "node", "control-plane"] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from infra.plan.model import ACTIONS, LINKS, NodeStep, Plan, RegionPlan
 
-Kind = Literal["bake", "promote", "terraform", "bootstrap", "converge"]
+Kind = Literal["bake", "promote", "terraform", "bootstrap", "converge", "join"]
 KUBERNETES = "module.control_plane"
 
 
@@ -69,7 +69,10 @@ def _order(plan: Plan, regions: Sequence[Step]) -> list[Step]:
 
 
 def _nodes(plan: Plan, nodes: Sequence[NodeStep]) -> Iterable[Step]:
-    """Machines wait for the bake of their policy, for a control plane that is made, and for the first of them."""
+    """Machines wait for the bake of their policy, for a control plane that is made, and for the first of them.
+
+    Physical machines become a control plane one after the other, and what joins it comes after them.
+    """
     bakes = {step.profile for step in plan.images if step.action == "bake"}
     planes = [
         f"terraform:{region.region}"
@@ -77,13 +80,16 @@ def _nodes(plan: Plan, nodes: Sequence[NodeStep]) -> Iterable[Step]:
         if any(change.address.startswith(KUBERNETES) for change in region.changes)
     ]
     first: dict[str, str] = {}
-    for step in nodes:
+    made = ""
+    for step in sorted(nodes, key=lambda one: one.joins != "control-plane"):
         ident = f"{step.action}:{step.node}"
         before = [f"bake:{step.profile}"] if step.profile in bakes else []
         canary = first.setdefault(f"{step.profile} {step.digest}", ident)
-        after = tuple([canary] if canary != ident else [*before, *planes])
+        after = [canary] if canary != ident else [*before, *planes]
+        after += [made] if made and step.joins else []
+        made = ident if step.joins == "control-plane" else made
         reasons = (*step.reasons, "reboot") if step.reboot else step.reasons
-        yield Step(ident, step.action, step.node, after, reasons, step.group, step.at_once)
+        yield Step(ident, step.action, step.node, tuple(dict.fromkeys(after)), reasons, step.group, step.at_once)
 
 
 def levels(steps: Sequence[Step]) -> dict[str, int]:

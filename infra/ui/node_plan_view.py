@@ -13,7 +13,7 @@ from infra.spec.names import fold
 if TYPE_CHECKING:
     from rich.table import Table
 
-SIGNS = {"bootstrap": ("+", "green"), "converge": ("~", "yellow")}
+SIGNS = {"bootstrap": ("+", "green"), "converge": ("~", "yellow"), "join": ("+", "green")}
 
 
 def table(nodes: Sequence[NodeStep]) -> Table:

@@ -157,7 +157,7 @@ def _summary(plan: Plan) -> None:
     steps = [f"{name} to {action}" for action in ("bake", "promote") if (name := _named(plan, action))]
     nodes = [
         f"{number} machine{'s' if number > 1 else ''} to {action}"
-        for action in ("bootstrap", "converge")
+        for action in ("bootstrap", "converge", "join")
         if (number := _nodes_to(plan, action))
     ]
     what = ", ".join([*steps, *counts(plan.count), *nodes]) or nothing(plan)

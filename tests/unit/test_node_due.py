@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from infra.node.plan import planning
 from infra.node.plan.due import drifted, due, state
 from infra.node.plan.planning import Found
 from infra.plan.model import NodeStep, Plan, Silent
+from infra.policy import of
 from infra.policy.model import Policy
+from infra.spec.load import load
 from infra.spec.models import Cluster
 
 NODE = Node("titan-01", "metal", "titan", "gpu", "ubuntu", "titan-01.lab")
@@ -139,3 +142,42 @@ def test_a_converge_of_our_own_is_gone_on_with() -> None:
     assert planning._ours(replace(WELL, job=job), POLICY)
     assert not planning._ours(replace(WELL, job={**job, "who": "grace@lab"}), POLICY)
     assert not planning._ours(replace(WELL, job={**job, "mode": "why-run"}), POLICY)
+
+
+@pytest.mark.parametrize(
+    ("seen", "part", "action", "reasons"),
+    [
+        ({}, "node", "join", ("no node of the cluster yet",)),
+        ({"joined": True}, "node", "", ()),
+        ({}, "control-plane", "join", ("not one of the control plane yet",)),
+        ({"joined": True}, "control-plane", "join", ("not one of the control plane yet",)),
+        ({"joined": True, "plane": True}, "control-plane", "", ()),
+        ({"profile": "cpu"}, "node", "converge", ("profile cpu → gpu", "no node of the cluster yet")),
+        ({"digest": ""}, "node", "bootstrap", ("never converged",)),
+    ],
+)
+def test_a_machine_that_is_no_node_yet_joins(
+    seen: dict[str, Any], part: Any, action: str, reasons: tuple[str, ...]
+) -> None:
+    found = due(NODE, replace(WELL, **seen), POLICY, 2, part)
+    assert (found.action if found else "", found.reasons if found else ()) == (action, reasons)
+    assert found is None or (found.joins == part and found.at_once == (2 if action == "converge" else 0))
+
+
+def test_what_a_machine_is_to_be_in_kubernetes(tmp_path: Path) -> None:
+    text = (
+        "version: 1\ncluster: lab\nprofiles: {gpu: {run_list: ['recipe[kubernetes]']}, plain: {}}\n"
+        "metal: {titan: {profile: gpu, hosts: ['titan-[01-02]']}}\n"
+    )
+    path = tmp_path / "cluster.yaml"
+    other = replace(NODE, name="titan-02")
+
+    def parts(more: str) -> list[str]:
+        path.write_text(text + more)
+        loaded = load(path)
+        return [planning.becomes(loaded.cluster, node, of(loaded, "gpu")) for node in (NODE, other)]
+
+    assert parts("") == ["", ""] and parts("kubernetes: {}\n") == ["", ""], "there is no control plane"
+    assert parts("kubernetes: {control_plane: {metal: [titan-02]}}\n") == ["node", "control-plane"]
+    assert parts("kubernetes: {}\naws: {regions: [us-west-2]}\n") == ["node", "node"]
+    assert planning.becomes(load(path).cluster, NODE, POLICY) == "", "its profile has nothing of Kubernetes"

@@ -56,6 +56,23 @@ def test_machines_wait_for_a_control_plane_that_is_made() -> None:
     assert steps.of(made)[-1].after == ("terraform:us-west-2",)
 
 
+def test_physical_machines_of_a_control_plane_come_one_after_the_other_and_then_what_joins_it() -> None:
+    made = plan(
+        nodes=(
+            node("worker", joins="node"),
+            node("t-01", joins="control-plane"),
+            node("t-02", "cpu", joins="control-plane"),
+            node("other", "cpu"),
+        )
+    )
+    assert [(step.name, step.after) for step in steps.of(made)] == [
+        ("t-01", ()),
+        ("t-02", ("converge:t-01",)),
+        ("worker", ("converge:t-01", "converge:t-02")),
+        ("other", ("converge:t-02",)),
+    ]
+
+
 def test_a_plan_with_machines_is_read_back_as_it_was() -> None:
     made = plan(nodes=(node("titan-01", reasons=("cuda 12.8 → 12.9",), reboot=True),), settled=("titan-02",))
     assert from_data(made.data()) == made

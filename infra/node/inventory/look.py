@@ -46,7 +46,8 @@ class Look:
     ``digest``, ``profile``, ``origin`` and ``converged`` are node.json's, "" on a machine that has none. ``current`` is
     the digest of the policy that is in place; ``gpus`` are PCI ids, ``driven`` the number that the driver has.
     ``busy`` says who converges it now. ``full`` is file system -> per cent, ``failed`` the units of systemd that
-    failed. ``drift`` is None when it was not looked for or there is no baseline, else the lines that differ: ``<`` or
+    failed. ``joined``: it is a node of Kubernetes; ``plane``: one of the control plane, which only root sees.
+    ``drift`` is None when it was not looked for or there is no baseline, else the lines that differ: ``<`` or
     ``>``, section, key and value with tabs between.
     """
 
@@ -69,6 +70,8 @@ class Look:
     driven: int = 0
     read_only: bool = False
     drained: bool = False
+    joined: bool = False
+    plane: bool = False
     full: Mapping[str, int] | None = None
     failed: tuple[str, ...] = ()
     drift: tuple[str, ...] | None = None
@@ -149,6 +152,8 @@ def parse(text: str) -> Look:
         driven=len(found.get("driven", ())),
         read_only=_read_only(found.get("var", ())),
         drained=one("drained") == "yes",
+        joined=one("joined") == "yes",
+        plane=one("plane") == "yes",
         full=_disks(found.get("disk", ())),
         failed=tuple(found.get("failed", ())),
         drift=tuple(differing) if one("drift") in ("0", "2") else None,

@@ -42,7 +42,11 @@ def bringer(
                 f"{step.node}: converged, and still not as it was: {'; '.join(drifted(done.drift_left))} "
                 f"(no cookbook mends that: do it by hand, or take it as right: infra node verify --accept {step.node})"
             )
+        if done.kubernetes == "left":
+            for warning in (item for item in done.warnings if item.rule == "join"):
+                note(f"{step.node}: {warning.what} ({warning.fix})")
         facts: dict[str, Any] = {"digest": done.digest, "updated": done.updated, "seconds": round(done.seconds, 1)}
-        return {**facts, **({"rebooted": True} if done.rebooted else {})}
+        more = {"rebooted": True} if done.rebooted else {}
+        return {**facts, **more, **({"kubernetes": done.kubernetes} if done.kubernetes else {})}
 
     return one

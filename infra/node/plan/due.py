@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from infra import files
 from infra.image.ledger import changed
@@ -19,30 +20,45 @@ REBOOTS = ("nvidia.driver", "nvidia.module")
 SECTIONS = {"metal": "metal", "host": "hosts", "pool": "pools", "control-plane": "kubernetes"}
 
 
-def due(node: Node, seen: Look, policy: Policy, at_once: int) -> NodeStep | None:
-    """The step that brings a machine to its policy; None when it is there, wholly, and nothing moved since."""
+Part = Literal["", "node", "control-plane"]
+"""What a machine is in Kubernetes, or is to be."""
+JOINS = {"node": "no node of the cluster yet", "control-plane": "not one of the control plane yet"}
+
+
+def due(node: Node, seen: Look, policy: Policy, at_once: int, part: Part = "") -> NodeStep | None:
+    """The step that brings a machine to its policy, and makes it what it is to be in Kubernetes (``part``); None when
+    it is there, wholly, and nothing moved since."""
     reasons, reboot = _reasons(seen, policy)
+    joins = _joins(seen, part)
+    alone = bool(joins) and not reasons
+    if joins and (alone or seen.digest):
+        reasons.append(JOINS[joins])
     if not reasons:
         return None
     return NodeStep(
         node=node.name,
-        action="converge" if seen.digest else "bootstrap",
+        action="join" if alone else "converge" if seen.digest else "bootstrap",
         profile=node.profile,
         digest=policy.digest,
         group=f"{SECTIONS[node.kind]}.{node.group}",
         before=seen.digest,
         reasons=tuple(reasons),
         reboot=reboot,
-        at_once=at_once if seen.digest else 0,  # a bare machine is away anyway
+        at_once=at_once if seen.digest and not alone else 0,  # a bare machine is away anyway; who joins never is
         login=node.login,
         seen=state(seen),
+        joins=joins,
     )
+
+
+def _joins(seen: Look, part: Part) -> Part:
+    return "" if seen.joined and (seen.plane or part != "control-plane") else part
 
 
 def state(seen: Look) -> str:
     """The digest of what matters of a look: equal ones have the same done to them."""
     report = seen.report
-    facts = [seen.digest, seen.current, seen.reboot_pending, sorted(seen.drift or ())]
+    facts = [seen.digest, seen.current, seen.reboot_pending, sorted(seen.drift or ()), seen.joined, seen.plane]
     return files.digest([*facts, report.status if report else "", report.digest if report else ""])
 
 

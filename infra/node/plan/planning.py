@@ -9,9 +9,11 @@ from infra import policy
 from infra.cloud.applying import AGAIN
 from infra.cloud.work import who
 from infra.errors import InfraError, Interrupted, Problem, Refused
+from infra.node.bring.floor import ordered
 from infra.node.inventory import listing
 from infra.node.inventory.look import Look, look
 from infra.node.model import Kind, Node
+from infra.node.plan.due import Part as Becomes
 from infra.node.plan.due import due
 from infra.node.ssh.fleet import Connection, Fleet
 from infra.plan.model import NodeStep, Plan, Silent
@@ -93,7 +95,7 @@ def find(loaded: Loaded, nodes: Sequence[Node], fleet: Fleet) -> Found:
 
     said = fleet.each(nodes, one)
     steps, settled, silent = [], [], []
-    for node in nodes:
+    for node in ordered(loaded, nodes):
         seen = said[node.name]
         if isinstance(seen, Interrupted):
             raise seen
@@ -101,11 +103,23 @@ def find(loaded: Loaded, nodes: Sequence[Node], fleet: Fleet) -> Found:
             silent.append(Silent(node.name, why_silent(node, seen), seen.problems[0].fix))
         elif seen.busy and not _ours(seen, made[node.profile]):
             silent.append(Silent(node.name, f"somebody converges it now ({seen.busy})", "plan again when that is done"))
-        elif step := due(node, seen, made[node.profile], at_once(loaded.cluster, node)):
+        elif step := _due(loaded.cluster, node, seen, made[node.profile]):
             steps.append(step)
         else:
             settled.append(node.name)
     return Found(tuple(steps), tuple(settled), tuple(silent))
+
+
+def _due(cluster: Cluster, node: Node, seen: Look, wanted: Policy) -> NodeStep | None:
+    return due(node, seen, wanted, at_once(cluster, node), becomes(cluster, node, wanted))
+
+
+def becomes(cluster: Cluster, node: Node, wanted: Policy) -> Becomes:
+    """What a physical machine is to be in Kubernetes; "" for one that has no cluster, or no software for it."""
+    has = cluster.kubernetes is not None and (cluster.api or cluster.cloud_plane is not None)
+    if not has or node.kind != "metal" or not any(name.split("::")[0] == "kubernetes" for name in wanted.recipes):
+        return ""
+    return "control-plane" if node.name in {host.short for _, host in cluster.plane_hosts} else "node"
 
 
 def why_silent(node: Node, error: InfraError) -> str:

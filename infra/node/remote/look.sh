@@ -47,6 +47,8 @@ fi
 
 if [ -f "$state/manifest.tsv" ]; then say baseline yes; else say baseline no; fi
 [ ! -e "$state/drained" ] || say drained yes
+[ ! -e /etc/kubernetes/kubelet.conf ] || say joined yes
+[ ! -e "$state/kube/done" ] || say plane yes
 if [ -e /run/reboot-required ]; then say reboot yes; else say reboot no; fi
 
 # Who converges, or did last: the words in the lock stay when its owner is gone.
