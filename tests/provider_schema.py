@@ -93,7 +93,10 @@ def problems(modules: Mapping[str, Module], known: Mapping[str, Any]) -> list[st
 
 def root_problems(root: Mapping[str, Any], modules: Mapping[str, Module], known: Mapping[str, Any]) -> list[str]:
     """The same for a root in Terraform's JSON form: provider, data, module calls, and what its texts refer to."""
-    found = list(_thing(root["provider"]["aws"], known["provider"], META["provider"], "provider.aws", is_json=True))
+    given = root["provider"]["aws"]
+    found: list[str] = []
+    for one in given if isinstance(given, list) else [given]:
+        found += _thing(one, known["provider"], META["provider"], "provider.aws", is_json=True)
     for type_, named in root.get("data", {}).items():
         for name, body in named.items():
             found += _thing(body, known["data"].get(type_), META["data"], f"data.{type_}.{name}", is_json=True)

@@ -100,9 +100,8 @@ def _foreign(site: Site, regions: Sequence[RegionPlan]) -> Iterator[str]:
     for region in regions:
         going = {change.address for change in region.changes}
         things = knowing.read(site, region.region).things
-        named = ((thing.address, thing.type, thing.values) for thing in things)
-        for change in lasting(named, knowing.neighbours(site, region.region)):
-            if change.address in going:
+        for change in lasting((thing.address, thing.type, thing.values) for thing in things):
+            if change.address in going and change.type != "aws_route_table":  # which takes its routes along
                 texts = ", ".join(change.reasons)
                 yield f"{region.region}: {change.title}: {texts} is not ours; if AWS keeps it for that, take it away"
 

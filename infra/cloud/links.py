@@ -25,16 +25,39 @@ from infra.plan.model import LINKS, Change, RegionPlan
 _NEW = ("create", "replace", "import")
 
 
-def plan(site: Site, request: Request, regions: Sequence[RegionPlan], sink: RegionSink | None) -> RegionPlan | None:
+def beside(site: Site, request: Request) -> list[str]:
+    """``links``, when they can be planned beside the regions: all that is to be joined is there, and most likely stays
+    as it is. Else nothing."""
+    if not _wanted(site, request):
+        return []
+    site.ends = ends(site)
+    there = {region for region, things in site.ends.items() if VPC in things}
+    return [LINKS] if there >= set(project.linked(site.cluster)) else []
+
+
+def plan(
+    site: Site, request: Request, regions: Sequence[RegionPlan], sink: RegionSink | None, guess: RegionPlan | None
+) -> RegionPlan | None:
     """What is done between the regions after ``regions`` are applied. None where there is nothing to join, and nothing
-    of it is left, and for a plan of some regions or of other parts alone."""
-    if request.regions or (request.only and "network" not in request.only):
+    of it is left, and for a plan of some regions or of other parts alone.
+
+    ``guess`` was planned beside them, and is it if none of them moves anything that is joined.
+    """
+    if not _wanted(site, request):
         return None
-    if not project.linked(site.cluster) and not knowing.read(site, LINKS).things and LINKS not in request.rules:
-        return None
-    site.ends = ends(site, regions)
     waits = tuple(item.region for item in regions if any(project.end(change.address) for change in _moving(item)))
-    return replace(planning.plan_region(site, LINKS, request, (), sink), ends=_plain(site.ends), waits=waits)
+    if guess is None or waits:
+        site.ends = ends(site, regions)
+        guess = planning.plan_region(site, LINKS, request, (), sink)
+    return replace(guess, ends=_plain(site.ends), waits=waits)
+
+
+def _wanted(site: Site, request: Request) -> bool:
+    if request.destroy or request.regions or (request.only and "network" not in request.only):
+        return False
+    if project.linked(site.cluster) or LINKS in request.rules:
+        return True
+    return knowing.has_links(site) and bool(knowing.read(site, LINKS).things)
 
 
 def parting(site: Site, leaving: Sequence[str], only: Sequence[str], sink: RegionSink | None) -> RegionPlan | None:

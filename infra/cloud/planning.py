@@ -59,14 +59,17 @@ def make(site: Site, request: Request, warnings: Sequence[Problem] = (), sink: R
     if not request.regions:
         site.notes += [LEFT.format(region=region) for region in known.leftover_regions(site)]
     busy = [region for region in regions if targets[region] is not None]
-    found = side_by_side(busy, lambda region: plan_region(site, region, request, targets[region] or [], sink))
+    from infra.cloud import links  # which plans by what is here
+
+    found = side_by_side(
+        [*busy, *links.beside(site, request)],
+        lambda region: plan_region(site, region, request, targets.get(region) or [], sink),
+    )
+    guess = found.pop() if found and found[-1].region == LINKS else None
     created = [change.address for item in found for change in item.changes if change.action == "create"]
     site.notes += joining.sentences(site.cluster, created)
-    if not request.destroy:
-        from infra.cloud import links  # which plans by what is here
-
-        if (between := links.plan(site, request, found, sink)) is not None:
-            found.append(between)
+    if (between := links.plan(site, request, found, sink, guess)) is not None:
+        found.append(between)
     if not request.only:
         recovery.settle(site, [item for item in found if item.region in request.rules])
     return blank(site, request, warnings, found)

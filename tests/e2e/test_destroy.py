@@ -93,7 +93,8 @@ def test_the_research_lab_leaves_nothing(infra: Infra) -> None:
     infra.lab("research-lab")
     local = {"INFRA_AWS_ENDPOINT": "local"}
     infra("apply", "--yes", timeout=900, **local)
-    assert _left(infra)["aws_vpc"] == 3
+    made = _left(infra)
+    assert (made["aws_vpc"], made["aws_vpc_peering_connection"]) == (3, 3)
     data = infra("destroy", "--yes-i-mean", "research", "--json", timeout=900, **local).json
     assert data["destroyed"]
     assert {(item["kind"], item["region"]) for item in data["holds"]} >= {
@@ -102,5 +103,7 @@ def test_the_research_lab_leaves_nothing(infra: Infra) -> None:
         ("disk", "us-west-2"),
         ("pool", "us-east-1"),
     }
-    assert [(item["resources"], item["unknown"]) for item in data["left"]] == [([], [])] * 3
+    assert [(item["region"], item["resources"], item["unknown"]) for item in data["left"]] == [
+        (name, [], []) for name in ("us-west-2", "us-east-1", "eu-west-1", "links")
+    ]
     assert _left(infra) == {}

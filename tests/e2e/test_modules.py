@@ -16,7 +16,7 @@ import boto3
 import pytest
 
 from infra import assets, files
-from infra.cloud.project import modules, root
+from infra.cloud.project import links, modules, root
 from infra.cloud.project.provider import ProviderLine
 from infra.cloud.project.terms import address_of_tag, terms
 from infra.local import control, endpoint, engine, inventory, mirror
@@ -160,6 +160,30 @@ def address_tag(resource: dict[str, Any]) -> str | None:
     return tags.get("infra:address") if "tags" in values or blocks else None
 
 
+def between(projects: list[Project], states: list[dict[str, Any]], folder: Path) -> None:
+    """The VPCs of the research lab's three regions are joined, a second plan is empty, and all of it goes again."""
+    cluster = load(LABS / "research-lab.yaml").cluster.model_copy(update={"state": State()})
+    ends: dict[str, dict[str, str]] = {}
+    for (lab, region), state in zip(ROOTS, states, strict=True):
+        for one in resources(state["values"]["root_module"]) if lab == "research-lab" else ():
+            if name := links.end(one["address"]):
+                ends.setdefault(region, {})[name] = one["values"]["id"]
+    assert {region: len(things) for region, things in ends.items()} == dict.fromkeys(links.linked(cluster), 5)
+    line = ProviderLine(3, EMBEDDED.constraint, projects[0].url)
+    modules.render(line, folder / modules.FOLDER)
+    files.write_json(folder / "main.tf.json", links.build(cluster, ends, line))
+    joined = Project(folder, projects[0].environment, projects[0].region, projects[0].url)
+    joined("init", "-input=false")
+    joined("apply", "-auto-approve", "-input=false", "-no-color")
+    joined("plan", "-detailed-exitcode", "-input=false", "-no-color")
+    made = list(resources(json.loads(joined("show", "-json"))["values"]["root_module"]))
+    assert len(made) == 3 * (1 + 1 + 4 + 4)  # each two regions: a peering, its acceptance, the tables of both
+    for one in made:
+        tag = address_tag(one)
+        assert tag is None or address_of_tag(tag) == one["address"], one["address"]
+    joined("destroy", "-auto-approve", "-input=false", "-no-color")
+
+
 def test_the_labs_are_made_whole_and_leave_nothing(
     tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +203,7 @@ def test_the_labs_are_made_whole_and_leave_nothing(
             for one in made:
                 tag = address_tag(one)
                 assert tag is None or address_of_tag(tag) == one["address"], one["address"]
+            between(projects, states, tmp_path / "links")
             assert inventory.resources()
             list(pool.map(lambda one: one("destroy", "-auto-approve", "-input=false", "-no-color"), projects))
         assert inventory.resources() == []

@@ -55,7 +55,7 @@ def test_a_plan_that_makes_the_control_plane_says_what_follows() -> None:
     address = 'module.control_plane.aws_instance.this["control-plane-1"]'
     said = joining.sentences(cluster, [address])
     assert len(said) == 4 and "3 machines make the control plane" in said[0] and "/infra/research/join" in said[0]
-    assert "gpu, cpu" in said[1] and "us-east-1, eu-west-1" in said[2] and "titan" in said[3]
+    assert "gpu, cpu" in said[1] and "us-west-2, us-east-1, eu-west-1 are joined" in said[2] and "titan" in said[3]
     assert joining.sentences(cluster, ["module.pool_cpu.aws_launch_template.this"]) == []
 
 

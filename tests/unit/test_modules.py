@@ -17,7 +17,8 @@ from tests import provider_schema
 
 EMBEDDED = ProviderLine(3, "= 3.39.0", "http://127.0.0.1:1")
 CONDITION = re.compile(r"^\s*#% (if provider_major (>=|<) 6|else|endif)$")
-PARTS = {"bucket", "control_plane", "efs", "existing", "group", "host", "identity", "network", "pool", "security"}
+NETWORKS = {"existing", "group", "link", "network", "security"}
+PARTS = {"bucket", "control_plane", "efs", "host", "identity", "pool"} | NETWORKS
 
 
 @pytest.fixture(scope="module", params=[6, 3])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.cloud.project import modules, root
+from infra.cloud.project import links, modules, root
 from infra.cloud.project.provider import ProviderLine, online
 from infra.spec.load import load
 from tests import provider_schema as check
@@ -47,6 +47,9 @@ def test_roots(lab: Path, line: str, ours: dict[int, dict[str, check.Module]]) -
     for region in cluster.aws.regions if cluster.aws else []:
         built = root.build(cluster, region, chosen)
         assert check.root_problems(built, ours[chosen.major], check.schema(chosen.major)) == []
+    if joined := links.linked(cluster):
+        between = links.build(cluster, {name: {"vpc": "vpc-1", "public": "rtb-1"} for name in joined}, chosen)
+        assert check.root_problems(between, ours[chosen.major], check.schema(chosen.major)) == []
 
 
 # ---- the checker itself

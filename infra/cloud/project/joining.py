@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from infra.cloud.project.machines import region_pools
+from infra.cloud.project import links
 from infra.spec.models import Cluster
 
 PLANE = "module.control_plane.aws_instance."
@@ -23,11 +23,15 @@ def sentences(cluster: Cluster, created: Iterable[str]) -> list[str]:
     ]
     if cluster.pools:
         found.append(f"machines of the pools ({', '.join(cluster.pools)}) join by that at their start")
-    far = [region for region in cluster.aws.regions if region != home and region_pools(cluster, region)]
-    if far:
+    joined, foreign = links.linked(cluster), links.foreign(cluster)
+    if joined:
+        found.append(f"the VPCs of {', '.join(joined)} are joined by peerings, over which these reach the API and pods")
+    if foreign:
+        others = [region for region in links.members(cluster) if region not in foreign]
+        rest = f" and with {', '.join(others)}" if others else ""
         found.append(
-            f"those in {', '.join(far)} reach the API only over a peering of the VPCs, which infra does not make: "
-            "docs/kubernetes-join.md, Networks"
+            f"the way to {', '.join(foreign)} is yours, because the VPCs there are (network.existing): join them with "
+            f"each other{rest}, or machines there do not reach the API: docs/kubernetes-join.md, Networks"
         )
     if cluster.metal:
         found.append(f"physical machines ({', '.join(cluster.metal)}) join at the end of infra node bootstrap")

@@ -27,14 +27,16 @@ resource "aws_vpc_peering_connection_accepter" "this" {
   tags = merge(local.tags, { "infra:address" = "${var.address}.aws_vpc_peering_connection_accepter.this" })
 }
 
-# A route to a peering that nobody accepted yet would lead nowhere: both wait for the accepter.
+# A route to a peering that nobody accepted yet would lead nowhere.
 resource "aws_route" "there" {
   for_each = var.near.tables
   provider = aws.near
 
   route_table_id            = each.value
   destination_cidr_block    = var.far.cidr
-  vpc_peering_connection_id = aws_vpc_peering_connection_accepter.this.id
+  vpc_peering_connection_id = aws_vpc_peering_connection.this.id
+
+  depends_on = [aws_vpc_peering_connection_accepter.this]
 }
 
 resource "aws_route" "back" {
@@ -43,5 +45,7 @@ resource "aws_route" "back" {
 
   route_table_id            = each.value
   destination_cidr_block    = var.near.cidr
-  vpc_peering_connection_id = aws_vpc_peering_connection_accepter.this.id
+  vpc_peering_connection_id = aws_vpc_peering_connection.this.id
+
+  depends_on = [aws_vpc_peering_connection_accepter.this]
 }
