@@ -128,7 +128,7 @@ def serve(s3: S3, address: str = "127.0.0.1") -> Iterator[S3]:
             return f"{datetime.now(UTC):%a, %d %b %Y %H:%M:%S} GMT"
 
     server = http.server.ThreadingHTTPServer((address, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     s3.url = f"http://{address}:{server.server_address[1]}"
     try:

@@ -153,7 +153,7 @@ def serve(ssm: Ssm, address: str = "127.0.0.1") -> Iterator[Ssm]:
             return f"{datetime.fromtimestamp(ssm.now(), UTC):%a, %d %b %Y %H:%M:%S} GMT"
 
     server = http.server.ThreadingHTTPServer((address, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     ssm.url = f"http://{address}:{server.server_address[1]}"
     try:

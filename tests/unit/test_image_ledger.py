@@ -15,8 +15,9 @@ from infra.image.ledger import Image, Pointer
 
 KEY = re.compile(r"^(?!aws:)[A-Za-z0-9+\-=._:/@ ]{1,128}$")
 VALUE = re.compile(r"^[A-Za-z0-9+\-=._:/@ ]{0,256}$")
-HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
-AMI = st.text("0123456789abcdef", min_size=17, max_size=17).map("ami-{}".format)
+# Drawn in one piece, which is many times faster than digit by digit.
+HEX = st.binary(min_size=32, max_size=32).map(bytes.hex)
+AMI = st.integers(0, 16**17 - 1).map("ami-{:017x}".format)
 NAME = st.from_regex(r"\A[a-z]([a-z0-9-]{0,20}[a-z0-9])?\Z")
 ANY = st.text(st.characters(exclude_categories=("Cs",)), max_size=80)
 TIME = st.datetimes(datetime(2020, 1, 1), datetime(2060, 1, 1)).map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}")

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,10 @@ class Machine:
     def recorded(self, name: str) -> str:
         return (self.root / "record" / name).read_text()
 
+    def go(self) -> None:
+        """End the ``WAIT`` of its stand-in."""
+        (self.root / "record" / "go").touch()
+
     def wait_for(self, text: str) -> None:
         log = self.root / "var/log/infra/converge.log"
         for _ in range(200):
@@ -96,6 +101,8 @@ class Machine:
 
 
 SHELL = shutil.which("dash") or "/bin/sh"
+# A stand-in that is at work until it is told to go on; half a minute is more than any test takes.
+WAIT = "i=0; while [ ! -e $RECORD/go ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i + 1)); done"
 
 
 @pytest.fixture
@@ -201,11 +208,12 @@ def test_another_node_json_and_report(machine: Machine, tmp_path: Path) -> None:
 
 
 def test_two_never_run_at_once(machine: Machine) -> None:
-    first = machine.start("sleep 4; summary 0 null")
+    first = machine.start(f"{WAIT}; summary 0 null")
     machine.wait_for("Converging")
     assert machine.report()["status"] == "running"
     second = machine.run("", "--wait", "0")
     assert second.returncode == 75 and f"another converge is at work: process {first.pid}, since" in second.stderr
+    threading.Timer(0.3, machine.go).start()
     waiting = machine.run("summary 1 null", "--wait", "30")
     assert waiting.returncode == 0 and first.wait(timeout=30) == 0
     first.communicate()
@@ -220,15 +228,17 @@ def test_who_only_looks_is_no_other_converge(machine: Machine) -> None:
 
 
 def test_a_dead_converge_leaves_no_lock(machine: Machine) -> None:
-    first = machine.start("sleep 4; summary 0 null")
+    first = machine.start(f"{WAIT}; summary 0 null")
     machine.wait_for("Converging")
     first.kill()
+    first.wait(timeout=30)
+    machine.go()
     first.communicate()
     assert machine.run().returncode == 0
 
 
 def test_a_signal_reaches_the_client(machine: Machine) -> None:
-    stand_in = "trap 'summary 0 null; echo stopped; exit 2' INT; for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done"
+    stand_in = f"trap 'summary 0 null; echo stopped; exit 2' INT; {WAIT}"
     first = machine.start(stand_in)
     machine.wait_for("Converging")
     first.send_signal(signal.SIGTERM)
@@ -243,10 +253,11 @@ def test_the_deadline(machine: Machine) -> None:
 
 
 def test_nobody_listens_any_more(machine: Machine) -> None:
-    first = machine.start("sleep 1; i=0; while [ $i -lt 5000 ]; do i=$((i + 1)); echo line $i; done; summary 1 null")
+    first = machine.start(f"{WAIT}; i=0; while [ $i -lt 5000 ]; do i=$((i + 1)); echo line $i; done; summary 1 null")
     assert first.stdout is not None and first.stderr is not None
     first.stdout.close()
     first.stderr.close()
+    machine.go()
     assert first.wait(timeout=30) == 0
     assert machine.report()["updated_count"] == 1
     assert "line 5000" in (machine.root / "var/log/infra/converge.log").read_text()

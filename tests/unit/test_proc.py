@@ -87,9 +87,22 @@ def test_output_by_way_of_files_is_the_same(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def ended(pid: int) -> None:
+    """Wait until that process, which is nobody's child any more, has ended."""
+    for _ in range(400):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state in "ZX":  # it is dead, and whoever is to take note of it has not
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"process {pid} does not end")
+
+
 def test_a_child_outlives_its_parent_only_when_it_should(tmp_path: Path) -> None:
     """A pipe without a reader would end the child at its next word."""
-    talk = "import time, pathlib\nfor n in range(20): print(n, flush=True); time.sleep(0.05)\n"
+    talk = "import os, time, pathlib\nfor n in range(20): print(os.getpid(), flush=True); time.sleep(0.05)\n"
     talk += f"pathlib.Path({str(tmp_path / 'end')!r}).touch()"
     for outlive, lives in ((tmp_path / "apply", True), (None, False)):
         (tmp_path / "end").unlink(missing_ok=True)
@@ -101,22 +114,23 @@ def test_a_child_outlives_its_parent_only_when_it_should(tmp_path: Path) -> None
         )
         process = subprocess.Popen(python(parent), stdout=subprocess.PIPE)
         assert process.stdout is not None
-        process.stdout.readline()
+        child = int(process.stdout.readline())
         process.kill()
         process.wait()
         process.stdout.close()
-        time.sleep(2)
+        ended(child)
         assert (tmp_path / "end").exists() is lives
 
 
 def test_nothing_of_a_killed_child_works_on_alone(tmp_path: Path) -> None:
     grandchild = f"import time, pathlib; time.sleep(1); pathlib.Path({str(tmp_path / 'late')!r}).touch()"
     code = (
-        f"import os, subprocess, sys; subprocess.Popen([sys.executable, '-c', {grandchild!r}]); os.kill(os.getpid(), 9)"
+        f"import os, pathlib, subprocess, sys; late = subprocess.Popen([sys.executable, '-c', {grandchild!r}]); "
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(late.pid)); os.kill(os.getpid(), 9)"
     )
     with pytest.raises(ToolFailed):
         proc.run(python(code), deadline=20)
-    time.sleep(1.5)
+    ended(int((tmp_path / "pid").read_text()))
     assert not (tmp_path / "late").exists()
 
 

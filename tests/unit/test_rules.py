@@ -23,6 +23,9 @@ FACTS = Facts(
     key_pairs={"us-west-2": frozenset({"taken-ada"})},
 )
 ALL = rules()
+# libyaml's are many times faster; some builds of PyYAML lack them.
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def overlay(base: Any, patch: Any) -> Any:
@@ -34,9 +37,9 @@ def overlay(base: Any, patch: Any) -> Any:
 
 
 def problems(folder: Path, text: str, facts: Facts = FACTS) -> list[Problem]:
-    tree = overlay(yaml.safe_load(EXAMPLE), yaml.safe_load(text))
+    tree = overlay(yaml.load(EXAMPLE, LOADER), yaml.load(text, LOADER))
     path = folder / "cluster.yaml"
-    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    path.write_text(yaml.dump(tree, Dumper=DUMPER, sort_keys=False))
     return check(load(path), facts)
 
 
