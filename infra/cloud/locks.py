@@ -77,7 +77,8 @@ class Lock:
 def every(cluster: Cluster, work: Work, regions: tuple[str, ...], session: Session | None) -> list[Lock]:
     """All locks of a cluster: ours first, then region by region. ``session`` is needed for a state in S3."""
     found = [run_lock(work)]
-    between = [LINKS] if (work.region(LINKS) / "main.tf.json").is_file() else []
+    shared = cluster.state.s3 is not None and cluster.kubernetes is not None
+    between = [LINKS] if shared or (work.region(LINKS) / "main.tf.json").is_file() else []
     for region in (*regions, *between):
         found.append(state_lock(work.region(region), region))
         if cluster.state.s3 is not None and session is not None:

@@ -140,5 +140,6 @@ def neighbours(site: Site, region: str) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def has_links(site: Site) -> bool:
-    """Whether there was ever anything between the regions, as far as the work folder knows."""
-    return (site.work.region(LINKS) / "main.tf.json").is_file()
+    """Whether there may be anything between the regions: what is in S3 can be of another work folder."""
+    shared = site.cluster.state.s3 is not None and site.cluster.kubernetes is not None
+    return shared or (site.work.region(LINKS) / "main.tf.json").is_file()
