@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.server
 import json
 import signal
@@ -19,6 +20,7 @@ import pytest
 
 from tests.conftest import Infra
 from tests.e2e.autoscaled import World, world
+from tests.e2e.faulty_aws import wait_until
 from tests.e2e.kube_objects import pod
 from tests.unit.test_json_docs import table
 
@@ -132,3 +134,41 @@ def wait_for(port: int, text: str) -> str:
             return found
         time.sleep(0.2)
     raise AssertionError(f"no {text} in\n{found}")
+
+
+def test_of_two_one_acts_and_the_other_goes_on_when_it_is_killed(place: tuple[World, Infra]) -> None:
+    found, infra = place
+    words = [sys.executable, "-m", "infra", "autoscale", "run", "--interval", "1", "--settle", "0"]
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name in ("one", "other"):
+            out = (infra.folder / name).open("wb")
+            env = {**infra.env, "POD_NAME": name}
+            running[name] = subprocess.Popen(words, cwd=infra.folder, env=env, stdout=out, stderr=subprocess.STDOUT)
+            out.close()
+            assert wait_until(functools.partial(told, infra, name), 60)
+        assert (said(infra, "one")[0], set(said(infra, "other"))) == ("lead", {"follow"})
+        found.kube.put(pod("a", cpu="5"))
+        assert wait_until(lambda: desired(found) == 1, 30)
+        running["one"].kill()
+        # A minute is long for a test, so what the dead one has left lasts for two seconds.
+        lease = ["lease", "-n", "kube-system", "infra-autoscaler", "--type=merge"]
+        found.kubectl("patch", *lease, "-p", '{"spec": {"leaseDurationSeconds": 2}}')
+        found.kube.put(pod("b", cpu="5"))
+        assert wait_until(lambda: desired(found) == 2, 30), said(infra, "other")
+        assert list(dict.fromkeys(said(infra, "other")))[:3] == ["follow", "lead", "buy"]
+        assert said(infra, "one").count("buy") == said(infra, "other").count("buy") == 1
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait(10)
+
+
+def told(infra: Infra, name: str) -> bool:
+    return bool(said(infra, name))
+
+
+def said(infra: Infra, name: str) -> list[str]:
+    """The kinds of the decisions that a process told of."""
+    lines = (infra.folder / name).read_text().splitlines()
+    return [str(json.loads(line)["kind"]) for line in lines if line.endswith("}")]
