@@ -14,6 +14,7 @@ EPILOG = """\b
 Examples:
   infra autoscale simulate trace.csv --types m5.16xlarge,g5.12xlarge --vs per-pod --vs reference
   infra autoscale simulate pods.csv --burst 120 --longest 3600 --vs per-pod --plot burst.svg
+  infra autoscale simulate pods.csv --faster 2000 --gangs 4 --vs per-pod      a trace without gangs, with some
   kubectl get pods,nodes,daemonsets -A -o json > now.json
   infra autoscale simulate now.json                        the pools are those of cluster.yaml
 """
@@ -32,14 +33,33 @@ Examples:
 )
 @click.option("--longest", type=click.FloatRange(1), metavar="SECONDS", help="No job runs longer.")
 @click.option(
+    "--gangs",
+    type=click.IntRange(2),
+    metavar="N",
+    help="Make gangs of a trace: every N pods with GPUs that ask for the same arrive, start and end together.",
+)
+@click.option(
     "--duration", type=click.FloatRange(1), default=3600.0, show_default=True, help="Of a dump's pods, seconds."
 )
 @click.option(
     "--launch", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds until a machine runs."
 )
 @click.option("--join", type=click.FloatRange(0), default=90.0, show_default=True, help="Seconds until it takes pods.")
+@click.option(
+    "--planning",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Seconds from a policy's look to its orders.",
+)
 @click.option("--billing", type=click.Choice(["second", "hour"]), default="second", show_default=True)
 @click.option("--scheduler", type=click.Choice(["pack", "spread"]), default="pack", show_default=True)
+@click.option(
+    "--nominations/--no-nominations",
+    default=True,
+    show_default=True,
+    help="The scheduler keeps nominations for machines that are to come: Kubernetes 1.35 and newer.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything that is drawn.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw $/h and waiting pods over time."
@@ -55,11 +75,14 @@ def command(
     burst: float | None,
     faster: float,
     longest: float | None,
+    gangs: int | None,
     duration: float,
     launch: float,
     join: float,
+    planning: float,
     billing: str,
     scheduler: str,
+    nominations: bool,
     seed: int,
     plot: Path | None,
     file: Path,
@@ -78,8 +101,16 @@ def command(
     some, warnings = simulation.groups(names, region, file, endpoint)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    wishes = simulation.Wishes(burst, faster, longest or math.inf, duration, seed)
-    settings = Settings(launch, join, seed=seed, billing=billing, scheduler=scheduler)  # type: ignore[arg-type]
+    wishes = simulation.Wishes(burst, faster, longest or math.inf, duration, seed, gangs or 0)
+    settings = Settings(
+        launch,
+        join,
+        seed=seed,
+        planning=planning,
+        nominations=nominations,
+        billing=billing,  # type: ignore[arg-type]
+        scheduler=scheduler,  # type: ignore[arg-type]
+    )
     settings = simulation.capacity(some, _limits(capacity), settings)
     scene = simulation.scene(trace, some, wishes)
     results = simulation.run(scene, [policy, *vs], settings, lambda name: _tell(name, as_json))

@@ -16,7 +16,7 @@ from infra.autoscale.simulate.policy import Policy
 from infra.autoscale.simulate.reference import Reference
 from infra.autoscale.simulate.results import Result
 from infra.autoscale.simulate.scene import Scene, Settings
-from infra.autoscale.simulate.trace import Job, burst, faster, lasting, read_trace
+from infra.autoscale.simulate.trace import Job, burst, faster, ganged, lasting, read_trace
 from infra.autoscale.snapshot import Group, Snapshot
 from infra.errors import UsageError
 from infra.orchestration import offers
@@ -27,13 +27,15 @@ POLICIES: dict[str, Callable[[], Policy]] = {"infra": Ours, "per-pod": PerPod, "
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """How the file is to be taken: ``burst`` seconds in which everything arrives (None: as it says), ``times`` as
-    fast, no job longer than ``longest`` seconds; ``duration`` of a dump's waiting pods, which do not say theirs."""
+    fast, no job longer than ``longest`` seconds, ``gangs`` of so many pods with GPUs (0: as it says); ``duration`` of a
+    dump's waiting pods, which do not say theirs."""
 
     burst: float | None = None
     times: float = 1.0
     longest: float = math.inf
     duration: float = 3600.0
     seed: int = 0
+    gangs: int = 0
 
 
 def groups(types: Sequence[str], region: str, file: Path, endpoint: str | None) -> tuple[tuple[Group, ...], list[str]]:
@@ -61,7 +63,8 @@ def scene(path: Path, some: tuple[Group, ...], wishes: Wishes) -> Scene:
     jobs = read_trace(text, str(path))
     if wishes.burst is not None:
         jobs = burst(jobs, wishes.burst, wishes.seed)
-    return Scene(lasting(faster(jobs, wishes.times), wishes.longest), some)
+    jobs = lasting(faster(jobs, wishes.times), wishes.longest)
+    return Scene(ganged(jobs, wishes.gangs) if wishes.gangs else jobs, some)
 
 
 def _of_dump(snapshot: Snapshot, wishes: Wishes) -> Scene:

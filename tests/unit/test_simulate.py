@@ -20,7 +20,7 @@ from infra.autoscale.simulate.policy import Policy
 from infra.autoscale.simulate.reference import Reference
 from infra.autoscale.simulate.results import Bill, Billing, Result, percentile
 from infra.autoscale.simulate.scene import Scene, Settings
-from infra.autoscale.simulate.trace import Job, burst, faster, lasting, read_trace
+from infra.autoscale.simulate.trace import Job, burst, faster, ganged, lasting, read_trace
 from infra.autoscale.snapshot import ZONE, Expression, Gang, Pod, Spread
 from infra.errors import UsageError
 from infra.orchestration.offers import of_types
@@ -311,3 +311,16 @@ def test_planning_takes_time() -> None:
     slow, quick = (simulate(scene, Ours(), Settings(planning=one)) for one in (30.0, 0.0))
     assert slow.wait_max - quick.wait_max >= 30
     assert (slow.machines, slow.rounds) == (1, 1)
+
+
+def test_gangs_of_a_trace_without_any_run_whole_or_not_at_all() -> None:
+    """The per-pod outline and the tool of 2016 run parts of them: nobody tells those of gangs."""
+    jobs = ganged(lasting(burst(read_trace((DATA / "openb-sample.csv").read_text(), "t"), 120), 3600), 4)
+    some = [one.pod.needs.gang.name for one in jobs if one.pod.needs.gang]
+    assert len(some) == 4 * len(set(some)) >= 40
+    together = {(one.pod.needs.gang.name, one.arrival, one.duration) for one in jobs if one.pod.needs.gang}
+    assert len(together) == len(set(some)), "they come and go together"
+    scene = Scene(jobs, of_types(TYPES, "us-east-1"))
+    parts = {name: simulate(scene, policy()).partial_gangs for name, policy in POLICIES.items()}
+    assert parts["infra"] == 0
+    assert parts["per-pod"] > 0 and parts["reference"] > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -28,6 +28,7 @@ class Queue:
         self.wanted = 0
         self._alike: dict[object, dict[str, None]] = defaultdict(dict)
         self._fresh: set[object] = set()
+        self._likeness: dict[str, object] = {}
 
     def add(self, key: str, job: Job) -> None:
         self.waiting[key] = job
@@ -37,6 +38,7 @@ class Queue:
         self.wanted += dict(job.pod.needs.requests).get(GPU, 0)
         if job.pod.needs.gang is not None:
             self.members[job.pod.needs.gang.name].add(key)
+            self._likeness.pop(job.pod.needs.gang.name, None)
 
     def nominate(self, wanted: Mapping[str, str]) -> None:
         """Nominate pods that wait still for machines, which need not be there yet; "" takes a nomination back. Nobody
@@ -62,7 +64,7 @@ class Queue:
         # Who is nominated speaks for nobody else.
         heap += [(_turn(self.waiting[pod.key]), False, None) for row in freed for pod in self.floor.nominated(row)]
         heapq.heapify(heap)
-        tried: set[str] = set()
+        tried: set[object] = set()
         while heap:
             (_, _, key), many, kind = heapq.heappop(heap)
             job = self.waiting.get(key)
@@ -70,9 +72,9 @@ class Queue:
                 continue
             gang = job.pod.needs.gang
             if gang is not None and self.gangs:
-                if gang.name not in tried:
-                    tried.add(gang.name)
-                    self._bind_gang(gang.name, told)
+                alike = self._alike_gang(gang.name) if many else gang.name
+                if alike not in tried and not self._bind_gang(gang.name, told):
+                    tried.update((alike, gang.name))
                 continue
             # What waited before found no room on the other machines, and they have no more now.
             among = None if kind in fresh else freed
@@ -87,18 +89,30 @@ class Queue:
         needs = job.pod.needs
         return needs.gang.name if needs.gang and self.gangs else needs
 
-    def _bind_gang(self, name: str, told: Callable[[Job, str], None]) -> None:
+    def _alike_gang(self, name: str) -> object:
+        """Gangs of which the one finds no room when the other finds none."""
+        if any(key in self.places for key in self.members[name]):
+            return name
+        known = self._likeness.get(name)
+        if known is None:
+            some = (self.waiting[key].pod.needs for key in self.members[name] if key in self.waiting)
+            bare = Counter(one._replace(gang=one.gang and one.gang._replace(name="")) for one in some)
+            known = self._likeness[name] = frozenset(bare.items())
+        return known
+
+    def _bind_gang(self, name: str, told: Callable[[Job, str], None]) -> bool:
         members = [self.waiting[key] for key in sorted(self.members[name]) if key in self.waiting]
         gang = members[0].pod.needs.gang
         assert gang is not None
         bound = [self.places[key] for key in self.members[name] if key in self.places]
         if len(members) + len(bound) < gang.size:
-            return
+            return False
         key = ZONE if gang.within == "zone" else REGION
         homes = {self.floor.label(node, key) for node in bound}
         where = self.floor.together([job.pod for job in members], key, homes, self.nominated)
         for job in members if where else ():
             self._start(job, where[job.pod.key], told)
+        return bool(where)
 
     def _start(self, job: Job, name: str, told: Callable[[Job, str], None]) -> None:
         key = job.pod.key

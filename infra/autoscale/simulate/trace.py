@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -138,3 +138,24 @@ def burst(jobs: Sequence[Job], seconds: float, seed: int = 0) -> tuple[Job, ...]
 def lasting(jobs: Sequence[Job], longest: float) -> tuple[Job, ...]:
     """The same jobs, none running for more than so many seconds."""
     return tuple(replace(job, duration=min(job.duration, longest)) for job in jobs)
+
+
+def ganged(jobs: Sequence[Job], size: int) -> tuple[Job, ...]:
+    """The same jobs, with gangs in a trace that has none: of the pods with GPUs that ask for the same, every ``size``
+    in the order of their arrival are a gang of one zone. They arrive with the first of them and run as long as the
+    longest; those that are left over stay alone.
+    """
+    alike: dict[Needs, list[Job]] = defaultdict(list)
+    for job in jobs:
+        if job.pod.needs.gang is None and dict(job.pod.needs.requests).get(GPU):
+            alike[job.pod.needs].append(job)
+    found = {job.pod.key: job for job in jobs}
+    number = 0
+    for needs, some in alike.items():
+        for start in range(0, len(some) - size + 1, size):
+            members, number = some[start : start + size], number + 1
+            own = needs._replace(gang=Gang(f"trace/gang-{number}", size, "zone"))
+            longest = max(job.duration for job in members)
+            for job in members:
+                found[job.pod.key] = Job(replace(job.pod, needs=own), members[0].arrival, longest)
+    return tuple(sorted(found.values(), key=lambda job: (job.arrival, job.pod.name)))
