@@ -78,7 +78,8 @@ def section(loaded: Loaded) -> Kubernetes:
             f"cluster {loaded.cluster.cluster!r} has no Kubernetes",
             where=str(loaded.path),
             why="there is no kubernetes: section",
-            fix='add one: kubernetes: {version: "1.36"}, and aws: for its control plane',
+            fix='add one: kubernetes: {version: "1.36"}, and aws: for its control plane, or machines of yours: '
+            "kubernetes: {control_plane: {metal: [NAME]}}",
         )
     return found
 

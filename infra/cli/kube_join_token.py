@@ -51,7 +51,7 @@ def command(file: Path, endpoint: str | None, as_json: bool, way: Way, new: bool
     loaded = load(file, endpoint)
     section(loaded)
     now = datetime.now(UTC)
-    found = None if new or loaded.cluster.aws is None else _published(loaded, now)
+    found = None if new or loaded.cluster.cloud_plane is None else _published(loaded, now)
     made = found is None
     if found is None:
         kube = reach(loaded, way)

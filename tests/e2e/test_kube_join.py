@@ -16,17 +16,17 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.bed import Bed, Machine
+from tests.bed import Bed
 from tests.bed.relay import relay
 from tests.conftest import Infra
 from tests.e2e import embedded
 from tests.e2e.aws import Hand
 from tests.e2e.bring_rig import Rig, until
+from tests.e2e.kube_rig import PACKAGES, prepare, read
 from tests.ssm import Ssm, serve
-from tests.unit.kube_machine import CHEF, KUBEADM, SCRIPTS, authority
+from tests.unit.kube_machine import CHEF, authority
 
 pytestmark = pytest.mark.engine
-HERE = "/usr/local/lib/infra"
 LAB = """\
 version: 1
 cluster: lab
@@ -43,46 +43,12 @@ kubernetes: {{version: "1.36"}}
 """
 
 
-def units() -> dict[str, str]:
-    """The services that the recipes write, by name."""
-    found = {}
-    for recipe in ("join", "control_plane"):
-        text = (CHEF / f"cookbooks/kubernetes/recipes/{recipe}.rb").read_text()
-        for name, body in re.findall(r"systemd_unit '([\w.-]+)' do\n +content <<~UNIT\n(.*?)\n +UNIT", text, re.S):
-            found[name] = re.sub(r"(?m)^ {4}", "", body) + "\n"
-    assert set(found) == {"infra-join.service", "infra-control-plane.service"} | {
-        f"infra-kube-renew.{kind}" for kind in ("service", "timer")
-    }
-    return found
-
-
-def prepare(machine: Machine, url: str, metadata: str) -> None:
-    """As the cookbook leaves it; kubeadm is the stand-in."""
-    machine.put(f"deb [trusted=yes] {url} ./\n", "/etc/apt/sources.list")
-    machine.run("apt-get -q update && apt-get -qy install --no-install-recommends curl jq openssl", timeout=300)
-    machine.run(f"mkdir -p {HERE} /etc/infra /lab")
-    for path in SCRIPTS.iterdir():
-        machine.put(path, f"{HERE}/{path.name}", mode="0755")
-    machine.put(KUBEADM, "/usr/local/bin/kubeadm", mode="0755")
-    machine.put(f"[Service]\nEnvironment=INFRA_IMDS={metadata}/imds/{machine.name[-1]}\n", "/etc/infra-imds.conf")
-    for name, unit in units().items():
-        machine.put(unit, f"/etc/systemd/system/{name}")
-        machine.run(
-            f"mkdir -p /etc/systemd/system/{name}.d && cp /etc/infra-imds.conf /etc/systemd/system/{name}.d/imds.conf"
-        )
-    machine.run("systemctl daemon-reload && systemd-analyze verify infra-join.service infra-control-plane.service")
-
-
 def told(user_data: str) -> dict[str, Any]:
     """The place that cloud-init would write."""
     config = yaml.safe_load(base64.b64decode(user_data))
     (file,) = config["write_files"]
     assert file["path"] == "/etc/infra/place.json"
     return dict(json.loads(file["content"]))
-
-
-def read(machine: Machine, path: str) -> Any:
-    return json.loads(machine.get(path).decode().split("\n---\n")[0])
 
 
 def test_machines_join_as_far_as_kubeadm(infra: Infra, bed: Bed, tmp_path: Path) -> None:
@@ -95,7 +61,7 @@ def test_machines_join_as_far_as_kubeadm(infra: Infra, bed: Bed, tmp_path: Path)
     hand = Hand(infra)
     ssm, ec2 = hand.client("ssm"), hand.ec2
     with relay((server.hostname, server.port), host=bed.gateway) as way, serve(Ssm(), bed.gateway) as metadata:
-        url = bed.packages(["curl", "jq", "openssl"])
+        url = bed.packages(PACKAGES)
         for machine in (plane, node, box):
             prepare(machine, url, metadata.url)
         for machine in (plane, node):  # from an image, which has its policy
