@@ -122,13 +122,19 @@ _KUBERNETES = """
 #   autoscale: {pools: [gpu]}
 """
 
+_KUBERNETES_METAL = """
+# kubernetes:                 # one cluster over the machines
+#   version: "1.36"
+#   control_plane: {metal: [left]}          # or three, and a free address of theirs: address: 192.0.2.9
+"""
+
 
 def scaffold(kind: Kind, name: str, user: str = "", key: str = "") -> str:
     """The file's text. With ``user`` and ``key`` (a public key) somebody can log in."""
     users = f'  users:\n    {user}: {{keys: ["{key}"], sudo: true}}' if user and key else _NOBODY
     parts = [_HEAD.format(title=_TITLES[kind], name=name)]
     if kind == "metal":
-        parts += [_access_metal(users), _PROFILES, _METAL, _STORAGE_METAL]
+        parts += [_access_metal(users), _PROFILES, _METAL, _STORAGE_METAL, _KUBERNETES_METAL]
         return "".join(parts)
     endpoint = "  endpoint: local             # the embedded AWS; remove this line for the real one\n"
     parts.append(_AWS.format(endpoint=endpoint if kind == "local" else ""))

@@ -67,6 +67,21 @@ def test_a_cloud_node_and_a_titan_x_box_differ_only_where_it_is_declared(tmp_pat
     assert all(declared.values())
 
 
+@pytest.mark.parametrize("address", ["192.0.2.9", ""])
+def test_machines_of_a_profile_that_a_physical_control_plane_has_get_all_that_it_takes(address: str) -> None:
+    node = recording.node_json("research-lab", "gpu")
+    plane = {"machines": ["192.0.2.1", "192.0.2.2", "192.0.2.3"], "address": address}
+    node["infra"]["kubernetes"] |= {"control_plane": plane, "pod_cidr": "10.32.0.0/13", "service_cidr": "10.31.0.0/16"}
+    recorded = recording.record(node, recording.facts("ubuntu-22.04"))
+    found = [line.strip() for line in recording.lines(recorded).splitlines()]
+    assert "cookbook_file[/usr/local/lib/infra/control-plane] mode=0755 source=control-plane" in found
+    assert any(line.startswith("file[/etc/infra/kubeadm.json]") for line in found)
+    assert any(line.startswith("file[/etc/infra/control-plane.json]") for line in found)
+    (unit,) = [line for line in found if line.startswith("systemd_unit[infra-kube-address.service]")]
+    assert (":create,enable" if address else ":stop,disable,delete") in unit
+    assert ("package[keepalived]" in " ".join(found)) is bool(address)
+
+
 def _guarded_in(lab: str, profile: str) -> set[str]:
     recorded = recording.record(recording.node_json(lab, profile), recording.facts("ubuntu-22.04"))
     return {item["resource"] for item in recorded["resources"] if item.get("guards")}
