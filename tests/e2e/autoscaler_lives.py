@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import json
 import signal
@@ -25,6 +26,7 @@ REQUESTS: Mapping[str, Mapping[str, str]] = {
     "lead": {"method": "POST", "path": "/leases$"},
     "intent": {"method": "POST", "path": "/configmaps$"},
     "buy": {"action": "SetDesiredCapacity"},
+    "nominate": {"method": "PATCH", "path": "/pods/.*/status$"},
     "state": {"method": "PUT", "path": "/configmaps/"},
     "note": {"method": "PATCH", "path": "/nodes/", "body": "infra/fleet"},
     "leave": {"method": "PATCH", "path": "/nodes/", "body": LEAVING},
@@ -76,13 +78,17 @@ class Life:
         for point in points:
             with self._process() as process:
                 sprung = self._arm(point, process)
-                self._until(sprung.is_set, limit, f"died {point}", process)
+                self._until(functools.partial(self._sprung_or_over, sprung), limit, f"died {point}", process)
+                assert sprung.is_set(), f"all is over, and never: died {point}; {self.died}\n{self.said}"
             self._disarm()
             self.died.append(str(point))
         with self._process() as process:
             self._until(self.over, limit, "all is gone", process)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0, self.said
+
+    def _sprung_or_over(self, sprung: threading.Event) -> bool:
+        return sprung.is_set() or self.over()
 
     def over(self) -> bool:
         """All work has ended, and no node and no machine is there any more."""

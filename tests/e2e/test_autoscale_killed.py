@@ -57,15 +57,15 @@ def points() -> list[list[Point]]:
     found = []
     for kind in REQUESTS:
         # Some requests come once in a life.
-        several = kind in ("buy", "note", "leave", "terminate", "forget")
-        sides = [False, True] * (2 if kind == "buy" else 1)
+        several = kind in ("buy", "nominate", "note", "leave", "terminate", "forget")
+        sides = [False, True]
         draw.shuffle(sides)
         found += [Point(kind, draw.randrange(2) if several else 0, after) for after in sides]
     assert len(found) == POINTS
     return [found[number::LIVES] for number in range(LIVES)]
 
 
-def test_killed_at_twenty_points_of_its_life(tmp_path: Path, session_environment: dict[str, str]) -> None:
+def test_killed_at_every_kind_of_request_of_its_life(tmp_path: Path, session_environment: dict[str, str]) -> None:
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(embedded_aws(tmp_path))
         lives = []
@@ -85,7 +85,7 @@ def test_killed_at_twenty_points_of_its_life(tmp_path: Path, session_environment
             for thing in (GANG, job("prepare", 10, cpu="1200m"), job("train", 2, "train", cpu="8", gpu="4")):
                 life.place.kube.put(thing)
         with ThreadPoolExecutor(LIVES) as pool:
-            runs = [pool.submit(life.live, some, 150) for life, some in zip(lives, points(), strict=True)]
+            runs = [pool.submit(life.live, some, 300) for life, some in zip(lives, points(), strict=True)]
             for run in runs:
                 run.result()
         for life in lives:
