@@ -6,6 +6,7 @@ import time
 
 from infra.autoscale.bound import relaxed
 from infra.autoscale.columns import Columns, seed
+from infra.autoscale.knapsack import WIDTH
 from infra.autoscale.pack import placed
 from infra.autoscale.pattern import Pattern, cost_of
 from infra.autoscale.task import Task
@@ -19,6 +20,8 @@ CLOSE = 1e-4
 """A gap that is not worth more time."""
 OVER, FINER, LEAST = 0.01, 4.0, 1e-5
 """Loads that are worth so much more than their price are looked for first; when there are none, finer ones."""
+WIDE, NARROW = 0.002, 4000
+"""Finer than this, all loads are looked through; before, those that so many partial loads lead to."""
 
 
 def improve(task: Task, patterns: list[Pattern], seconds: float) -> tuple[list[Pattern], float]:
@@ -41,7 +44,7 @@ def improve(task: Task, patterns: list[Pattern], seconds: float) -> tuple[list[P
     bound = max(guide.bound, columns.proof.bound)
     best, cost = patterns, cost_of(task, patterns)
     if columns.values.size and cost > bound * (1 + CLOSE):
-        whole = rounded(columns, best, max(0.05, started + seconds - time.monotonic()), CLOSE / 2)
+        whole = rounded(columns, best, started + seconds, bound * (1 + CLOSE))
         if cost_of(task, whole) < cost - 1e-9:
             best, cost = whole, cost_of(task, whole)
     return best, min(bound, cost)
@@ -57,7 +60,9 @@ def grow(columns: Columns, cost: float) -> None:
         found = columns.grow(columns.worth)
         if found < FEW:
             found += columns.vary(columns.worth)
-        if not found and not columns.prove(over):
-            if over <= LEAST:
+        while not found and time.monotonic() < columns.deadline:
+            found = columns.prove(over, NARROW if over > WIDE else WIDTH)
+            if not found and over <= LEAST:
                 return
-            over /= FINER
+            if not found:
+                over /= FINER

@@ -92,12 +92,19 @@ class Program:
     def demand(self, row: int, lower: float, upper: float) -> None:
         self._highs.changeRowBounds(row, lower, upper)
 
-    def solve(self, seconds: float = 600.0, gap: float = 0.0, below: float = INFINITE) -> Answer:
-        """``below``: of a program with whole columns, only solutions that cost less are of interest."""
-        if below < INFINITE:
-            self._highs.setOptionValue("objective_bound", below)
+    def start(self, values: Floats) -> None:
+        """Of a program with whole columns: a solution to begin with."""
+        solution = self._highspy.HighsSolution()
+        solution.col_value = values.tolist()
+        self._highs.setSolution(solution)
+
+    def solve(self, seconds: float = 600.0, target: float = -INFINITE) -> Answer:
+        """``target``: of a program with whole columns, a solution that costs no more is good enough."""
         self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(0.01, seconds))
-        self._highs.setOptionValue("mip_rel_gap", gap)
+        self._highs.setOptionValue("objective_target", max(target, -self._highspy.kHighsInf))
+        self._highs.setOptionValue("mip_rel_gap", 0.0)
+        # What it jumps to is so dear that it leads the later heuristics astray.
+        self._highs.setOptionValue("mip_heuristic_run_feasibility_jump", False)
         self._highs.run()
         status = self._highs.getModelStatus()
         found = self._highs.getSolution()
@@ -107,7 +114,3 @@ class Program:
         return Answer(
             solved, info.objective_function_value, np.array(found.col_value), np.array(found.row_dual), feasible
         )
-
-    def best(self) -> float:
-        """Of a program with whole columns: no solution is cheaper than this."""
-        return float(self._highs.getInfo().mip_dual_bound)
