@@ -16,9 +16,9 @@ Where = Callable[..., str]
 RESERVED = ("run_list", "chef_environment", "policy_name", "policy_group", "recipes", "roles", "tags", "name")
 # What `infra` is made of; a profile may lay values over these, not put something of another shape in their place.
 SECTIONS = ("users", "nvidia", "cuda", "docker", "storage", "kubernetes", "research", "repositories", "pull")
-GIVEN = ("users", "nvidia", "cuda", "docker", "storage", "kubernetes", "pull")
+GIVEN = ("users", "user_ca", "nvidia", "cuda", "docker", "storage", "kubernetes", "pull")
 MAPPINGS = ("users.*", "storage.*", "repositories.*", "research.environments", "research.containers")
-LISTS = ("cuda.versions",)
+LISTS = ("cuda.versions", "user_ca")
 TEXTS = ("cluster", "profile", "os", "nvidia.driver", "nvidia.module", "docker.version", "kubernetes.version")
 
 
@@ -110,6 +110,8 @@ def _infra(cluster: Cluster, name: str, profile: Profile) -> dict[str, Any]:
         found["cuda"] = {"versions": [profile.nvidia.cuda]}
     if cluster.kubernetes is not None:
         found["kubernetes"] = {"version": cluster.kubernetes.version, **_plane(cluster, cluster.kubernetes, name)}
+    if cluster.access.user_ca:
+        found["user_ca"] = list(cluster.access.user_ca)
     if pull := _pull(cluster):
         found["pull"] = pull
     return found

@@ -117,3 +117,7 @@ class Access(Model):
     ssh_ca: list[PublicKey] = Field(
         [], description="public keys of SSH CAs that certify the nodes' host keys, for a node's name or address"
     )
+    user_ca: list[PublicKey] = Field(
+        [],
+        description="public keys of SSH CAs whose users' certificates open the accounts that they name, on every node",
+    )

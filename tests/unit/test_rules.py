@@ -136,6 +136,8 @@ CASES = {
         "access: {users: {ada: {keys: "
         "[ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIFrORCiFghWA5IVhIrl+Sfz3oMUZ5NRhtPQ7MAB7L40P]}}}",
     ),
+    "a CA of users": ("key-valid", "access: {user_ca: [ssh-dss AAAAB3NzaC1kc3MAAACBA]}"),
+    "a CA of hosts": ("key-valid", "access: {ssh_ca: [ssh-dss AAAAB3NzaC1kc3MAAACBA]}"),
     "dsa": ("key-valid", "access: {users: {ada: {keys: [ssh-dss AAAAB3NzaC1kc3MAAACBA]}}}"),
     "bucket like an address": ("bucket-name", "storage: {a: {s3: {bucket: 192.168.5.4}, mount: /a}}"),
     "bucket suffix": ("bucket-name", "storage: {a: {s3: {bucket: results-s3alias}, mount: /a}}"),

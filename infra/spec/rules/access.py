@@ -100,7 +100,9 @@ class KeyValid(Rule):
         found: list[tuple[Loc, str, str]] = [
             (("access", "users", user, "keys", place), user, key) for user, place, key in _keys(ctx)
         ]
-        found += [(("access", "ssh_ca", place), "a CA", key) for place, key in enumerate(ctx.cluster.access.ssh_ca)]
+        access = ctx.cluster.access
+        for name, keys in (("ssh_ca", access.ssh_ca), ("user_ca", access.user_ca)):
+            found += [(("access", name, place), "a CA", key) for place, key in enumerate(keys)]
         for loc, owner, key in found:
             why = key_problem(key)
             if why:

@@ -1,9 +1,21 @@
 # frozen_string_literal: true
 
+# A certificate of such a CA opens the account that it names among its principals, while it is valid, beside the keys of
+# that account; one that names nobody opens nothing. No file of other principals counts, whatever a later file says. (Its
+# sister AuthorizedPrincipalsCommand is left alone: sshd takes "none" there for a command that allows nobody.)
+authorities = node['infra']['user_ca'].to_a
+file '/etc/ssh/user_ca_keys' do
+  content authorities.map { |key| "#{key}\n" }.join
+  mode '0644'
+  action :delete if authorities.empty?
+end
+trust = ['AuthorizedPrincipalsFile none', 'TrustedUserCAKeys /etc/ssh/user_ca_keys']
+
 # First in the folder: of two values for one setting, sshd takes the first.
 file '/etc/ssh/sshd_config.d/10-infra.conf' do
   content [
     'AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u .ssh/authorized_keys',
+    *(authorities.empty? ? [] : trust),
     *node['infra']['base']['ssh'].sort.map { |key, value| "#{key} #{value}" },
     ''
   ].join("\n")
