@@ -55,9 +55,9 @@ def plan(
 def _wanted(site: Site, request: Request) -> bool:
     if request.destroy or request.regions or (request.only and "network" not in request.only):
         return False
-    if project.linked(site.cluster) or LINKS in request.rules:
+    if project.linked(site.cluster):
         return True
-    return knowing.has_links(site) and bool(knowing.read(site, LINKS).things)
+    return knowing.has_links(site) and (LINKS in request.rules or bool(knowing.read(site, LINKS).things))
 
 
 def parting(site: Site, leaving: Sequence[str], only: Sequence[str], sink: RegionSink | None) -> RegionPlan | None:

@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 
 from infra.cloud import links as planned
 from infra.cloud.mending import known
+from infra.cloud.mending.rules import Rules
+from infra.cloud.planning import Request
 from infra.cloud.project import joining, links
 from infra.cloud.project.provider import ProviderLine, online
+from infra.cloud.work import Work
 from infra.plan import steps
 from infra.plan.drift import drift, lasting
 from infra.plan.model import LINKS, Change, Plan, RegionPlan, from_data
@@ -162,6 +165,21 @@ def test_ends_are_what_is_there_and_stand_ins_for_what_comes(site: Any) -> None:
         EAST: {"vpc": f"vpc-{EAST}", "public": f"rtb-{EAST}-0", "b": links.stand_in(EAST, "b")},
         EU: {"vpc": links.stand_in(EU, "vpc")},
     }
+
+
+def test_nobody_plans_links_that_are_not_wanted(site: Any, tmp_path: Path) -> None:
+    site.work = Work(tmp_path)
+    wanted = Request(rules={LINKS: Rules("research")})  # as --adopt has it for everybody
+    for request in (Request(regions=(WEST,)), Request(only=("pools.cpu",)), Request(destroy=True)):
+        assert planned.beside(site, request) == []
+    assert planned.beside(site, wanted) == []  # the last region is not there yet
+    site.cluster = research(pools=pools(WEST, EAST))
+    assert planned.beside(site, wanted) == planned.beside(site, Request(only=("network",))) == [LINKS]
+    site.cluster = research(pools=pools(WEST))
+    assert planned.beside(site, wanted) == []
+    (tmp_path / LINKS).mkdir()
+    (tmp_path / LINKS / "main.tf.json").write_text("{}")
+    assert planned.beside(site, wanted) == [LINKS] and planned.beside(site, Request()) == []
 
 
 def test_the_second_plan_may_do_no_more_than_was_shown() -> None:

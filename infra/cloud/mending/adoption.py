@@ -105,8 +105,13 @@ def release(site: Site, region: str, cluster: str) -> None:
 
 def _inventory(site: Site, region: str, names: Mapping[str, Sequence[str]]) -> Inventory:
     if region == LINKS:
-        return between.inventory(site.session, sorted(site.ends), site.cluster.cluster)
+        return between.inventory(site.session, _around(site), site.cluster.cluster)
     return aws_find.inventory(Search(site.session, region, site.cluster.cluster, names))
+
+
+def _around(site: Site) -> list[str]:
+    """Where the links may end: what they join now, and every region of the file, should their state be lost."""
+    return sorted({*site.ends, *site.aws.regions})
 
 
 class _Looking:
@@ -227,7 +232,7 @@ def remove(site: Site, plan: RegionPlan, on_event: EventSink | None = None) -> l
     there = {item.key for item in _inventory(site, plan.region, names).found}
     ours = {(thing.type, thing.id) for thing in known.read(site, plan.region).things}
     pause = 0.2 if site.cluster.local else 5.0
-    regions = sorted(site.ends) if plan.region == LINKS else [plan.region]
+    regions = _around(site) if plan.region == LINKS else [plan.region]
     gone = []
     for item in plan.leftovers:
         if item.key in there and item.key not in ours:
