@@ -84,36 +84,43 @@ class Columns:
         """What the pods of a machine may be worth at most: its price and the premium of its group."""
         return self.task.prices + self.premium[self.task.groups]
 
-    def grow(self, worth: Floats) -> int:
-        """Loads that would help at these prices, found fast; how many."""
+    def grow(self) -> int:
+        """Loads that would help at the present prices, found fast; how many."""
         found = 0
-        limits = self.limits() * (1 + ENOUGH)
-        for option, one in enumerate(self.task.options):
-            limit = np.minimum(self.task.most[:, option], self.task.demand)
-            loads = fill_many(one.capacity, self.task.requests, limit, worth)
-            values = loads @ worth
-            for place in np.argsort(-values, kind="stable")[:AT_ONCE].tolist():
-                if values[place] > limits[option]:
-                    found += self.add(option, as_load(loads[place]))
+        for options in self.alike.values():
+            if time.monotonic() > self.deadline:
+                break
+            capacity, limit = self.machine(options)
+            loads = fill_many(capacity, self.task.requests, limit, self.worth)
+            found += self.take(options, loads, AT_ONCE)
         return found
 
-    def vary(self, worth: Floats) -> int:
+    def vary(self) -> int:
         """Loads that would help, made of those in use: one or two of their items out, the best that fits in."""
         found = 0
-        limits = self.limits() * (1 + ENOUGH)
-        for option, one in enumerate(self.task.options):
-            bases = [
-                counts_of(load, self.items)
-                for (mine, load), value in zip(self.loads, self.values.tolist(), strict=False)
-                if mine == option and value > ENOUGH
-            ]
+        used: dict[int, list[Ints]] = {}
+        for (option, load), value in zip(self.loads, self.values.tolist(), strict=False):
+            if value > ENOUGH:
+                used.setdefault(option, []).append(counts_of(load, self.items))
+        for options in self.alike.values():
+            bases = [base for option in options for base in used.get(option, [])]
             begun = {load.tobytes(): load for base in bases for load in without(base)}
-            if not begun:
+            if not begun or time.monotonic() > self.deadline:
                 continue
-            limit = np.minimum(self.task.most[:, option], self.task.demand)
-            loads = fill_many(one.capacity, self.task.requests, limit, worth, np.array(list(begun.values())))
-            values = loads @ worth
-            for place in np.argsort(-values, kind="stable")[: 3 * AT_ONCE].tolist():
+            capacity, limit = self.machine(options)
+            loads = fill_many(capacity, self.task.requests, limit, self.worth, np.array(list(begun.values())))
+            found += self.take(options, loads, 3 * AT_ONCE)
+        return found
+
+    def machine(self, options: list[int]) -> tuple[Ints, Ints]:
+        """What one of these options, which are alike, has, and how many of each item it may take."""
+        return self.task.options[options[0]].capacity, np.minimum(self.task.most[:, options[0]], self.task.demand)
+
+    def take(self, options: list[int], loads: Ints, count: int) -> int:
+        """The best of some loads as columns, if they are worth more than an option's limit; how many are new."""
+        found, limits, values = 0, self.limits() * (1 + ENOUGH), loads @ self.worth
+        for place in np.argsort(-values, kind="stable")[:count].tolist():
+            for option in options:
                 if values[place] > limits[option]:
                     found += self.add(option, as_load(loads[place]))
         return found
@@ -123,14 +130,10 @@ class Columns:
         ``over`` at least: how many were found. When none are, that is proved, and the bound gets as sharp as that."""
         found, tops, limits = 0, np.zeros(len(self.task.options)), self.limits()
         for options in self.alike.values():
-            limit = float(limits[options].min())
             knapsack = Knapsack(self.task, options[0], self.worth)
-            loads, tops[options] = knapsack.loads(limit * (1 + over), width, self.deadline)
-            for load in loads:
-                value = float(self.worth @ load)
-                for option in options:
-                    if value > limits[option] * (1 + ENOUGH):
-                        found += self.add(option, as_load(load))
+            loads, tops[options] = knapsack.loads(float(limits[options].min()) * (1 + over), width, self.deadline)
+            if loads:
+                found += self.take(options, np.array(loads), len(loads))
         self.proof.add(self.worth, tops)
         return found
 

@@ -57,9 +57,9 @@ def grow(columns: Columns, cost: float) -> None:
         if min(cost, columns.cost) <= columns.proof.bound * (1 + CLOSE / 10):
             return
         # What is cheap comes first; what is dear is the only one that proves anything.
-        found = columns.grow(columns.worth)
+        found = columns.grow()
         if found < FEW:
-            found += columns.vary(columns.worth)
+            found += columns.vary()
         while not found and time.monotonic() < columns.deadline:
             found = columns.prove(over, NARROW if over > WIDE else WIDTH)
             if not found and over <= LEAST:

@@ -16,6 +16,8 @@ from infra.autoscale.snapshot import Pod, Snapshot
 PATIENCE = 300.0
 """Seconds after a machine is ready in which its pods should be bound; then nobody is nominated for it any more: the
 scheduler knows a reason against it, and the room is kept from others meanwhile."""
+YOUNG = 900.0
+"""Seconds since a node was made in which one may take it that it was bought for who is nominated for it."""
 MANY = 2000
 """Changes at a time; the hardest pods to place come first."""
 
@@ -28,6 +30,7 @@ class Nominations:
     _said: dict[str, str] = field(default_factory=dict)
     _ready: dict[str, float] = field(default_factory=dict)
     _fresh: set[str] = field(default_factory=set)
+    _adopted: bool = False
 
     def changes(self, snapshot: Snapshot, of: Mapping[str, str], most: int = MANY) -> dict[str, str]:
         """Which nominations are to be written, by pod (``namespace/name``); "" takes one back.
@@ -35,23 +38,34 @@ class Nominations:
         ``of`` is the machine that each pod is planned on. What others nominated is left alone, as long as that machine
         is there.
         """
+        self._adopt(snapshot)
         there, expected = self._look(snapshot)
         waiting = [pod for pod in snapshot.pods if not pod.node and not pod.problem]
         self._said = {pod.key: self._said[pod.key] for pod in waiting if pod.key in self._said}
-        found: dict[str, str] = {}
-        for pod in sorted(waiting, key=_turn):
+        found: list[tuple[Pod, str]] = []
+        for pod in waiting:
             wanted = of.get(pod.key, "")
             wanted = wanted if wanted in expected else ""
             ours = self._said.get(pod.key) == pod.nominated
             if pod.nominated != wanted and (not pod.nominated or ours or pod.nominated not in there):
-                found[pod.key] = wanted
-                if len(found) >= most:
-                    break
-        return found
+                found.append((pod, wanted))
+        found.sort(key=lambda item: _turn(item[0]))
+        return {pod.key: wanted for pod, wanted in found[:most]}
 
     def said(self, written: Mapping[str, str]) -> None:
         """These were written."""
         self._said.update(written)
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        """At the first look: what pods are nominated for and is young was told by who led before."""
+        if self._adopted:
+            return
+        self._adopted = True
+        young = {node.name for node in snapshot.nodes if node.group and snapshot.now - node.created < YOUNG}
+        for pod in snapshot.pods:
+            if not pod.node and pod.nominated in young:
+                self._fresh.add(pod.nominated)
+                self._said[pod.key] = pod.nominated
 
     def _look(self, snapshot: Snapshot) -> tuple[set[str], set[str]]:
         """The names of all machines, and those that pods may be nominated for."""

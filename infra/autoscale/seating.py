@@ -74,6 +74,13 @@ class Seating:
         self._open = {kind: [loads.get(row, []) for row in rows] for kind, rows in opened.items()}
 
 
+def flying(snapshot: Snapshot, plan: Plan) -> set[str]:
+    """The names of the machines in flight that a plan has work for, as far as they are known."""
+    used = set(plan.placements.values())
+    rows = (row for offers in _kinds(snapshot).values() for row in _flights(offers))
+    return {name for row, name in rows if name and row in used}
+
+
 def _kinds(snapshot: Snapshot) -> dict[Kind, list[tuple[Group, Offer]]]:
     found: dict[Kind, list[tuple[Group, Offer]]] = defaultdict(list)
     for group in snapshot.groups:

@@ -124,6 +124,18 @@ def test_nobody_is_expected_for_ever_on_a_machine_that_is_ready() -> None:
     assert told.changes(replace(ready, now=10.0 + PATIENCE), of) == {"default/a": ""}
 
 
+def test_who_comes_after_takes_over_what_was_told_of_young_machines() -> None:
+    old = node("m", group="p", created=0.0)
+    heir = Nominations()
+    assert heir.changes(seen(told="m", nodes=(old,), now=100.0), {"default/a": "m"}) == {}
+    late = seen(told="m", nodes=(old,), now=100.0 + PATIENCE)
+    assert heir.changes(late, {"default/a": "m"}) == {"default/a": ""}
+    # A node that has been there for hours was chosen by somebody else.
+    stranger = Nominations()
+    for now in (9000.0, 9000.0 + PATIENCE):
+        assert stranger.changes(seen(told="m", nodes=(old,), now=now), {}) == {}
+
+
 def test_an_older_scheduler_is_told_once_the_machine_is_ready() -> None:
     told, of = Nominations(early=False), {"default/a": "m"}
     assert told.changes(seen("m"), of) == {}

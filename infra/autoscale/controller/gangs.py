@@ -7,7 +7,7 @@ elsewhere or waits. What other work is to run on stays.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from infra.autoscale.controller.decisions import Decision
 from infra.autoscale.controller.hands import Hands
@@ -33,10 +33,13 @@ def used_flights(plan: Plan) -> dict[FleetId, int]:
     return dict(found)
 
 
-def give_back(view: View, state: State, plan: Plan, hands: Hands) -> None:
-    """Machines of launches that fell short and that nothing is planned on: given back, without waiting to be idle."""
+def give_back(view: View, state: State, plan: Plan, flying: Collection[str], hands: Hands) -> None:
+    """Machines of launches that fell short and that nothing is planned on: given back, without waiting to be idle.
+
+    ``flying``: the names of machines in flight that the plan has work for.
+    """
     members = _members(view)
-    used, names = used_flights(plan), set(plan.placements.values())
+    used, names = used_flights(plan), {*plan.placements.values(), *flying}
     for gang, asked in sorted(state.gangs.items()):
         waiting, bound = members.get(gang, (0, 0))
         short = _short(view, asked)
@@ -77,7 +80,7 @@ def _short(view: View, asked: Mapping[str, Asked]) -> bool:
 def _return(view: View, gang: str, berth: Berth, count: int, used: int, names: set[str], hands: Hands) -> None:
     why = f"the launch for the gang {gang} was only partly filled, and nothing else needs it"
     rest = max(0, min(count, berth.desired - berth.fleet.minimum))
-    spare: list[Machine] = sorted(berth.flying, key=lambda one: (-one.launched, one.id))
+    spare: list[Machine] = sorted(berth.flying, key=lambda one: (one.node in names, -one.launched, one.id))
     for machine in spare[: max(0, min(len(berth.flying) - used, rest))]:
         rest -= 1
         decision = Decision("give-back", machine.id, why, fleet=berth.id)

@@ -23,6 +23,7 @@ from infra.autoscale.controller.store import Store
 from infra.autoscale.controller.view import Berth, View
 from infra.autoscale.plan import Plan, Purchase, plan
 from infra.autoscale.ports import Clock, Cloud, FleetId, Kube
+from infra.autoscale.seating import flying
 from infra.autoscale.snapshot import Snapshot
 from infra.errors import CloudError, KubeError
 
@@ -169,7 +170,7 @@ class Controller:
         for warning in found.warnings:
             hands.note(Decision("warn", "what was seen", warning))
         telling.refusals(snapshot, found, state, hands)
-        gangs.give_back(view, state, found, hands)
+        gangs.give_back(view, state, found, flying(snapshot, found), hands)
         needed = set(found.placements.values())
         used = gangs.used_flights(found)
         unused: dict[str, int] = {berth.id: berth.in_flight - used.get(berth.id, 0) for berth in view.seen()}
