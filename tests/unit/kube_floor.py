@@ -192,6 +192,23 @@ class Lab:
     def loaded(self) -> Loaded:
         return load(self.path)
 
+    def stand(self, *names: str) -> None:
+        """As if these had become the control plane already, as the stand-in for kubeadm leaves them."""
+        maker = next(iter(self.boxes.values()))
+        authority = (maker.root / "ca.pem").read_text()
+        (self.top / "lab" / maker.hash).write_text(authority)
+        for box in map(self.boxes.__getitem__, names):
+            for path, text in {
+                "etc/kubernetes/pki/ca.crt": authority,
+                "etc/kubernetes/manifests/kube-apiserver.yaml": "api",
+                "etc/kubernetes/kubelet.conf": f"    user: system:node:{box.name}\n",
+                "etc/kubernetes/admin.conf": f"    server: https://{self.loaded.cluster.api}\n",
+                "var/lib/kubelet/pki/kubelet-client-current.pem": "pem",
+                "var/lib/infra/kube/done": "",
+            }.items():
+                (box.root / path).parent.mkdir(parents=True, exist_ok=True)
+                (box.root / path).write_text(text)
+
     def joining(self) -> Joining:
         found = Joining(self.loaded)
         assert isinstance(found.floor, Floor)

@@ -135,9 +135,7 @@ def test_the_cluster_is_not_made_while_a_machine_that_may_have_it_is_silent(lab:
     assert state == "left" and "t-03 may have it (t-03: t-03 does not answer)" in why
     lab.room.away = set()
     assert lab.join("t-02") == ("left", "t-01 makes the cluster, and has not: infra node bootstrap t-01")
-    up(lab, "t-01")
-    lab.room.away = {"t-03"}
-    up(lab, "t-02")
+    lab.stand("t-01", "t-02")
     # The first, installed anew, joins those that have the cluster, and while none of them answers it waits.
     lab.boxes["t-01"] = lab.room.boxes["t-01"] = anew(lab.boxes["t-01"])
     lab.room.away = {"t-02", "t-03"}
@@ -180,7 +178,7 @@ def test_what_failed_or_was_cut_off_is_gone_on_with(lab: Lab) -> None:
 
 
 def test_a_node_is_not_made_one_of_the_control_plane(lab: Lab) -> None:
-    up(lab, "t-01")
+    lab.stand("t-01")
     lab.path.write_text(lab.path.read_text().replace("t-02, t-03]", "t-02, w-01]"))
     (lab.boxes["w-01"].etc).mkdir(parents=True)
     (lab.boxes["w-01"].etc / "kubelet.conf").write_text("of a worker")
@@ -189,7 +187,7 @@ def test_a_node_is_not_made_one_of_the_control_plane(lab: Lab) -> None:
 
 
 def test_the_address_of_a_cluster_does_not_change(lab: Lab) -> None:
-    up(lab, "t-01")
+    lab.stand("t-01")
     lab.path.write_text(lab.path.read_text().replace("address: 192.0.2.9", "address: 192.0.2.8"))
     assert "the cluster has its API at 192.0.2.9:6443" in refused(lab, "t-02")
     assert lab.boxes["t-02"].calls == []
@@ -210,7 +208,7 @@ def test_an_address_that_cannot_be_is_said_before_anything_is_made(lab: Lab, fil
 
 
 def test_an_api_server_that_is_ill_invites_nobody(lab: Lab) -> None:
-    up(lab, "t-01", "t-02")
+    lab.stand("t-01", "t-02")
     (lab.boxes["t-01"].root / "ill").touch()
     asked = len(lab.boxes["t-01"].calls)
     up(lab, "w-01")
@@ -233,7 +231,8 @@ def members(lab: Lab, *names: str, alive: str = "") -> None:
 
 
 def place_of(lab: Lab, name: str) -> str:
-    return lab.boxes[name].address if name in lab.boxes else "192.0.2.77"
+    strangers = {"old": "192.0.2.77", "older": "192.0.2.78"}
+    return strangers.get(name) or lab.boxes[name].address
 
 
 def removed(lab: Lab) -> list[str]:
@@ -242,26 +241,32 @@ def removed(lab: Lab) -> list[str]:
 
 
 def test_the_member_of_etcd_that_a_machine_had_before_is_removed_and_no_other(lab: Lab) -> None:
-    up(lab, "t-01", "t-02", "t-03")
-    lab.boxes["t-03"] = lab.room.boxes["t-03"] = anew(lab.boxes["t-03"])
+    lab.stand("t-01", "t-02")
     members(lab, "t-01", "t-02", "t-03", alive="t-01")  # t-02 is away for a while, and stays a member
     up(lab, "t-03")
     assert removed(lab) == ["removed 2f0e1d2c3b4a596", "delete node t-03 --ignore-not-found"]
 
 
 def test_the_member_of_a_machine_that_the_file_has_no_more_is_removed_when_it_is_silent(lab: Lab) -> None:
-    up(lab, "t-01", "t-02")
-    members(lab, "t-01", "t-02", "old", alive="t-01 t-02 old")
+    lab.stand("t-01", "t-02")
+    members(lab, "t-01", "t-02", "old", "older", alive="t-01 t-02 old")
     up(lab, "t-03")
-    assert removed(lab) == [], "it answers"
-    lab.boxes["t-03"] = lab.room.boxes["t-03"] = anew(lab.boxes["t-03"])
+    assert removed(lab) == ["removed 3f0e1d2c3b4a596", "delete node older --ignore-not-found"], "old answers yet"
+
+
+def test_a_member_is_retired_by_hand_when_it_is_gone(lab: Lab) -> None:
+    lab.stand("t-01")
+    first = lab.boxes["t-01"]
     members(lab, "t-01", "t-02", "old", alive="t-01 t-02")
-    up(lab, "t-03")
+    first.run("control-plane", "--retire", "192.0.2.2", code=75)
+    assert "that machine is not gone" in first.said
+    first.run("control-plane", "--retire", "192.0.2.77")
     assert removed(lab) == ["removed 2f0e1d2c3b4a596", "delete node old --ignore-not-found"]
+    lab.boxes["w-01"].run("control-plane", "--retire", "192.0.2.2", code=66)
 
 
 def test_a_machine_whose_etcd_still_runs_is_not_taken_for_a_new_one(lab: Lab) -> None:
-    up(lab, "t-01", "t-02")
+    lab.stand("t-01", "t-02")
     members(lab, "t-01", "t-02", "t-03", alive="t-01 t-02 t-03")
     assert "etcd on 192.0.2.3 answers" in refused(lab, "t-03")
     assert removed(lab) == [] and lab.boxes["t-03"].calls == []
