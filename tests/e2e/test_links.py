@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
 
-from infra import files
-from infra.cloud.mending import recovery
 from tests.conftest import Infra
 from tests.e2e.aws import Hand
+from tests.e2e.faulty_aws import Call
+from tests.e2e.killing import Run, Trap, door
 
 pytestmark = pytest.mark.engine
 
@@ -57,27 +58,37 @@ def links(plan: dict[str, Any]) -> dict[str, Any]:
     return next(region for region in plan["regions"] if region["region"] == "links")
 
 
-def test_from_the_first_apply_to_the_end_of_a_region(infra: Infra) -> None:
-    infra.write(LAB)
-    shown = infra("apply", "--yes", "--json", *NETWORK).json["plan"]
-    assert [change["action"] for change in links(shown)["changes"]] == ["create"] * (2 + 2 * 2)
-    step = next(step for step in shown["steps"] if step["name"] == "links")
-    assert step["after"] == [f"terraform:{region}" for region in REGIONS]
-    whole = {"us-west-2": [{REGIONS["us-east-1"]}] * 2, "us-east-1": [{REGIONS["us-west-2"]}] * 2}
-    assert joined(infra) == whole
+class AtFirst(Trap):
+    """Kills a run when the first request of that name is done and nobody knows yet."""
 
-    # Killed before anything was recorded: what was made is found by its tags, and the routes by their tables.
-    work = infra.folder / ".infra/demo@local"
-    for state in (work / "links").glob("terraform.tfstate*"):
-        state.unlink()
-    files.write_json(work / recovery.MARKS, {"links": ""})
-    table = next(iter(routes(infra, "us-east-1")))
-    Hand(infra, "us-east-1").ec2.delete_route(RouteTableId=table, DestinationCidrBlock=REGIONS["us-west-2"])
+    def request(self, call: Call) -> bool:
+        if call.action == "CreateVpcPeeringConnection":
+            self.seen.append(call)
+        return False
+
+
+def test_from_a_killed_first_apply_to_the_end_of_a_region(infra: Infra) -> None:
+    infra.write(LAB)
+    infra("local", "up")
+    trap = AtFirst(at=1, after=True)
+    with door(infra, trap):
+        trap.run = Run.start(infra, "apply", "--yes", *NETWORK)
+        assert trap.run.wait() == -signal.SIGKILL and trap.ended.wait(20), trap.run.words
+    assert "links: 6 to create, by use" in trap.run.words
+    assert "terraform links                 terraform us-west-2, terraform us-east-1" in trap.run.words
+    assert joined(infra) == {region: [set()] * 2 for region in REGIONS}
+
+    # What was made and not recorded is found by its tag.
     plan = infra("apply", "--yes", "--json", *NETWORK).json["plan"]
     assert [region["region"] for region in plan["regions"] if region["changes"]] == ["links"]
     found = links(plan)["changes"]
-    made = [change["type"] for change in found if not any(text.startswith("adopted:") for text in change["reasons"])]
-    assert sorted(made) == ["aws_route", "aws_vpc_peering_connection_accepter"]
+    kept = [change["type"] for change in found if any(text.startswith("adopted:") for text in change["reasons"])]
+    assert kept == ["aws_vpc_peering_connection"]
+    assert sorted(change["type"] for change in found if change["action"] == "create") == [
+        *["aws_route"] * 4,
+        "aws_vpc_peering_connection_accepter",
+    ]
+    whole = {"us-west-2": [{REGIONS["us-east-1"]}] * 2, "us-east-1": [{REGIONS["us-west-2"]}] * 2}
     assert joined(infra) == whole
 
     # A region that the file names no more is parted from the others, and then destroyed.
