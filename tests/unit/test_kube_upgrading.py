@@ -35,6 +35,17 @@ def test_the_control_plane_first_then_metal() -> None:
     assert [item.node for item in found.strangers] == ["box"]
 
 
+def test_a_control_plane_on_physical_machines_goes_before_the_other_machines() -> None:
+    rest = [member("titan-4", "1.36.1", "metal")]
+    found = plan([*rest, *planes("1.36.1", "1.36.1", "1.36.1", origin="metal")], "v1.36.1", "1.37")
+    assert [(step.part, step.machine, step.how) for step in found.steps] == [
+        ("control-plane", "control-plane-1", "apply"),
+        ("control-plane", "control-plane-2", "node"),
+        ("control-plane", "control-plane-3", "node"),
+        ("node", "titan-4", "node"),
+    ]
+
+
 def test_it_goes_on_where_it_stopped() -> None:
     found = plan([*planes("1.37.0", "1.36.1"), member("titan-1", "1.37.0", "metal")], "v1.37.0", "1.37")
     assert [(step.machine, step.how) for step in found.steps] == [("control-plane-2", "node")]
