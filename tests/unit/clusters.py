@@ -136,6 +136,23 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
     return Snapshot(tuple(found), tuple(nodes), tuple(groups), starved=starved)
 
 
+@st.composite
+def shops(draw: st.DrawFn, gangs: bool = False) -> Snapshot:
+    """Nothing is there, all is to be bought, and mixes of pods fill machines badly or well."""
+    kinds = draw(st.lists(st.sampled_from(sorted(SIZES)), min_size=1, max_size=4))
+    groups = tuple(
+        group(f"p{place}", offer(kind, draw(st.sampled_from(ZONES)), draw(st.floats(0.05, 4))), maximum=60)
+        for place, kind in enumerate(kinds)
+    )
+    some: list[Pod] = []
+    for place in range(draw(st.integers(1, 5))):
+        cpu, gib, count = draw(st.integers(1, 40)) * 100, draw(st.integers(1, 15)), draw(st.integers(1, 12))
+        gpus = draw(st.sampled_from([0, 0, 0, 1])) if {"g1", "g8"} & set(kinds) else 0
+        gang = Gang(f"default/g{place}", count, "zone") if gangs and draw(st.booleans()) else None
+        some += pods(f"w{place}", count, cpu, gib, gpus, gang=gang)
+    return Snapshot(tuple(some), groups=groups)
+
+
 class Judge:
     """Lays a plan out on machines and asks of each what Kubernetes would ask."""
 

@@ -15,7 +15,7 @@ from infra.autoscale.nominations import PATIENCE, Nominations
 from infra.autoscale.plan import Plan, plan
 from infra.autoscale.seating import Seating
 from infra.autoscale.snapshot import TYPE, Group, Offer, Snapshot
-from tests.unit.clusters import Judge, group, node, offer, pod, pods, snapshots
+from tests.unit.clusters import Judge, group, node, offer, pod, pods, shops, snapshots
 from tests.unit.doubles import price
 from tests.unit.worlds import World
 
@@ -36,8 +36,8 @@ def launched(snapshot: Snapshot, found: Plan, named: int) -> Snapshot:
     return replace(snapshot, groups=groups)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
-@given(snapshots(), st.integers(0, 3))
+@settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
+@given(st.one_of(shops(gangs=True), shops(gangs=True), snapshots()), st.integers(0, 3))
 def test_the_next_plan_deals_out_what_was_bought_as_it_was_planned(snapshot: Snapshot, named: int) -> None:
     """Spread pods are planned anew each time, by what stands where; all others sit."""
     snapshot = replace(snapshot, pods=tuple(one for one in snapshot.pods if not one.needs.spreads))

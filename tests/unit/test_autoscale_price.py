@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from infra.autoscale.plan import Plan, plan
-from infra.autoscale.snapshot import Group, Place, Pod, Snapshot
-from tests.unit.clusters import SIZES, TOLERATE_GPU, ZONES, group, offer, pods, snapshots
+from infra.autoscale.snapshot import Group, Place, Snapshot
+from tests.unit.clusters import TOLERATE_GPU, group, offer, pods, shops, snapshots
 
 QUIET = list(HealthCheck)
 Key = tuple[str, Place]
@@ -55,22 +55,6 @@ def check(snapshot: Snapshot, key: Key, more: float, seconds: float) -> None:
     assert at(before, priced(dear)) >= after.certificate.bound - EPSILON
     gaps = sum(one.cost - one.certificate.bound for one in (before, after))
     assert more * (count(after, key) - count(before, key)) <= gaps + EPSILON
-
-
-@st.composite
-def shops(draw: st.DrawFn) -> Snapshot:
-    """Nothing is there, all is to be bought, and mixes of pods fill machines badly or well."""
-    kinds = draw(st.lists(st.sampled_from(sorted(SIZES)), min_size=1, max_size=4))
-    groups = tuple(
-        group(f"p{place}", offer(kind, draw(st.sampled_from(ZONES)), draw(st.floats(0.05, 4))), maximum=60)
-        for place, kind in enumerate(kinds)
-    )
-    some: list[Pod] = []
-    for place in range(draw(st.integers(1, 5))):
-        cpu, gib = draw(st.integers(1, 40)) * 100, draw(st.integers(1, 15))
-        gpus = draw(st.sampled_from([0, 0, 0, 1])) if {"g1", "g8"} & set(kinds) else 0
-        some += pods(f"w{place}", draw(st.integers(1, 12)), cpu, gib, gpus)
-    return Snapshot(tuple(some), groups=groups)
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=QUIET)
