@@ -40,6 +40,7 @@ def test_shows_exactly_what_was_changed(applied: Infra) -> None:
     hand.groups.update_auto_scaling_group(AutoScalingGroupName="demo-cpu", MaxSize=9)
     table = hand.named("describe_route_tables", "RouteTables", "demo-public")["RouteTableId"]
     hand.ec2.delete_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0")
+    hand.ec2.create_route(RouteTableId=table, DestinationCidrBlock="172.20.0.0/16", GatewayId=_gateway(hand))
     hand.client("iam").attach_role_policy(
         RoleName="demo-us-west-2-node", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess"
     )
@@ -52,7 +53,8 @@ def test_shows_exactly_what_was_changed(applied: Infra) -> None:
     assert not (applied.folder / FOLDER / "drift.tfplan").exists()
     assert {item["title"]: (item["action"], item["moved"]) for item in changed} == {
         "network: VPC": ("update", ["tags.owner (none) → bob"]),
-        "network: route table public": ("update", [f"route - 0.0.0.0/0 via {_gateway(hand)}"]),
+        "network: route public": ("delete", ["is gone: deleted outside of infra"]),
+        "network: route table public": ("update", [f"route + 172.20.0.0/16 via {_gateway(hand)}"]),
         "network: subnet public us-west-2b": ("delete", ["is gone: deleted outside of infra"]),
         "pool cpu: Auto Scaling group": ("update", ["max_size 2 → 9"]),
         "security: security group nodes": ("update", ["ingress + tcp 8080 0.0.0.0/0"]),
@@ -66,9 +68,10 @@ def test_shows_exactly_what_was_changed(applied: Infra) -> None:
     assert "new in cluster.yaml" not in planned
     applied("apply")
     left = applied("drift", "--json", code=2).json["regions"][0]["changed"]
-    assert [item["title"] for item in left] == ["identity: role node"], (
-        "an apply takes no policy away that it did not add"
+    assert {item["title"] for item in left} == {"identity: role node", "network: route table public"}, (
+        "an apply takes no policy and no route away that it did not add"
     )
+    hand.ec2.delete_route(RouteTableId=table, DestinationCidrBlock="172.20.0.0/16")
     hand.client("iam").detach_role_policy(
         RoleName="demo-us-west-2-node", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess"
     )
