@@ -183,6 +183,37 @@ def test_a_machine_of_the_control_plane(node: Node) -> None:
     node.converge(["kubernetes::control_plane"], wanted).unchanged()
 
 
+def test_a_worker_whose_profile_a_physical_control_plane_has(bed: Bed, tmp_path: Path) -> None:
+    node = Node(bed, tmp_path, debian=["curl", "jq", "keepalived", "kmod", "openssl"])
+    virtual = node.machine.address.rpartition(".")[0] + ".200"
+
+    def wanted(address: str) -> dict[str, Any]:
+        plane = {"machines": [node.machine.address], "address": address}
+        networks = {"pod_cidr": "10.32.0.0/13", "service_cidr": "10.31.0.0/16"}
+        return {"kubernetes": {"version": "1.36", "control_plane": plane, **networks}, "cluster": "lab"}
+
+    def address() -> str:
+        return node.machine.run("ip -4 -o addr show dev eth0").out
+
+    node.converge(["kubernetes"], wanted(virtual)).well()
+    assert "keepalived" in node.packages("keepalived")
+    node.machine.run("systemctl is-enabled infra-kube-address.service && /usr/local/lib/infra/control-plane --help")
+    node.machine.run("systemctl start infra-kube-address.service && ! systemctl is-active infra-kube-address.service")
+    node.machine.run("! systemctl is-active keepalived.service")
+    node.converge(["kubernetes"], wanted(virtual)).unchanged()
+
+    # It is made one of the control plane, and makes the cluster: the address comes, and goes when that has failed.
+    node.machine.run("mkdir -p /var/lib/infra/kube /run/infra/control-plane.abc && touch /var/lib/infra/kube/plane")
+    node.machine.run("touch /run/infra/control-plane.abc/making && systemctl start infra-kube-address.service")
+    node.machine.run(f"for i in $(seq 100); do ip addr | grep -q {virtual}/32 && exit; sleep 0.2; done; exit 1")
+    assert virtual in address()
+    node.machine.run("rm -r /run/infra/control-plane.abc")
+    node.machine.run(f"for i in $(seq 100); do ip addr | grep -q {virtual}/32 || exit 0; sleep 0.2; done; exit 1")
+    node.converge(["kubernetes"], wanted("")).well()
+    node.machine.run("! systemctl cat infra-kube-address.service")
+    node.converge(["kubernetes"], wanted("")).unchanged()
+
+
 def test_the_adapters_software_is_what_was_asked_for(node: Node, tmp_path: Path) -> None:
     folder = tmp_path / "efa"
     url = node.bed.serve(folder)
