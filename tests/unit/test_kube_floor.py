@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +178,24 @@ def test_what_failed_or_was_cut_off_is_gone_on_with(lab: Lab) -> None:
     assert box.part == "half"
     up(lab, "t-02")
     assert box.calls == ["reset", "join"], "it was cleaned before it was invited"
+
+
+def test_killed_while_it_makes_the_cluster(lab: Lab) -> None:
+    box = lab.boxes["t-01"]
+    (box.root / "sleep").write_text("1")
+    given = box.root / "given"
+    given.write_text(json.dumps({"cluster": "lab", "api": f"{VIRTUAL}:6443", "labels": {}, "member": None}))
+    process = box.start("control-plane", "--given", str(given), INFRA_ADDRESS_PATIENCE="2")
+    end = time.monotonic() + 30
+    while "init" not in box.calls:
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    # What it had started has the machine's lock until it ends; then all is made anew, and nothing is left of it.
+    up(lab, "t-01")
+    assert [call for call in box.calls if not call.startswith("token")] == ["init", "reset", "init"]
+    assert box.left() == []
 
 
 def test_a_node_is_not_made_one_of_the_control_plane(lab: Lab) -> None:
