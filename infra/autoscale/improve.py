@@ -12,11 +12,11 @@ from infra.autoscale.pattern import Pattern, cost_of
 from infra.autoscale.task import Task
 from infra.autoscale.whole import rounded
 
-GROWING, PROVING = 0.65, 0.15
-"""The shares of the time that go into columns and into a last proof; the rest makes whole machines of them."""
+PROVING, ROUNDING, ENOUGH = 0.05, 0.3, 10.0
+"""The shares of the time that are kept for a last proof, and for making whole machines (so many seconds at most)."""
 FEW = 12
 """So few new loads in a round that it pays to look for others too."""
-CLOSE = 1e-4
+CLOSE = 2e-4
 """A gap that is not worth more time."""
 OVER, FINER, LEAST = 0.01, 4.0, 1e-5
 """Loads that are worth so much more than their price are looked for first; when there are none, finer ones."""
@@ -32,14 +32,15 @@ def improve(task: Task, patterns: list[Pattern], seconds: float) -> tuple[list[P
         return patterns, 0.0
     task = task.only(demand)
     guide = relaxed(task)
-    columns = Columns(task, started + GROWING * seconds)
+    growing = seconds - min(ROUNDING * seconds, ENOUGH)
+    columns = Columns(task, started + growing - PROVING * seconds)
     seed(columns, guide.worth)
     for one in patterns:
         columns.add(one.option, one.load)
     columns.proof.add(guide.worth, task.prices + guide.premium[task.groups])
     grow(columns, cost_of(task, patterns))
     if time.monotonic() >= columns.deadline and len(columns.proof.worths) > 1:
-        columns.deadline = started + (GROWING + PROVING) * seconds
+        columns.deadline = started + growing
         columns.prove(CLOSE)
     bound = max(guide.bound, columns.proof.bound)
     best, cost = patterns, cost_of(task, patterns)
@@ -51,16 +52,20 @@ def improve(task: Task, patterns: list[Pattern], seconds: float) -> tuple[list[P
 
 
 def grow(columns: Columns, cost: float) -> None:
-    """Columns until there is no time, or nothing to gain: by the cost at hand, or by the relaxation's."""
-    over = OVER
+    """Columns until there is no time, or nothing to gain: by the cost at hand, or by the relaxation's.
+
+    What is cheap comes first; what is dear is the only one that proves anything. Once the cheap ways find nothing they
+    are not gone again.
+    """
+    over, cheap = OVER, True
     while time.monotonic() < columns.deadline and columns.solve():
-        if min(cost, columns.cost) <= columns.proof.bound * (1 + CLOSE / 10):
+        if min(cost, columns.cost) <= columns.proof.bound * (1 + CLOSE / 20):
             return
-        # What is cheap comes first; what is dear is the only one that proves anything.
-        found = columns.grow()
-        if found < FEW:
+        found = columns.grow() if cheap else 0
+        if cheap and found < FEW:
             found += columns.vary()
         while not found and time.monotonic() < columns.deadline:
+            cheap = False
             found = columns.prove(over, NARROW if over > WIDE else WIDTH)
             if not found and over <= LEAST:
                 return
