@@ -52,12 +52,14 @@ class Point:
 
 @dataclass
 class Life:
-    """One cluster, and the processes that were its autoscaler, one after the other."""
+    """One cluster, and the processes that were its autoscaler, one after the other. While ``held`` is set, no machine
+    of it joins."""
 
     place: World
     faulty: FaultyAws
     folder: Path
     env: Mapping[str, str]
+    held: threading.Event
     died: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     """Nodes that were seen cordoned without the intent that they go."""
@@ -76,11 +78,14 @@ class Life:
         """Through all points, and then on until nothing is left to do."""
         limit = time.monotonic() + seconds
         for point in points:
+            if point.kind == "nominate":  # for machines that are to come: it must not be too late for it
+                self.held.set()
             with self._process() as process:
                 sprung = self._arm(point, process)
                 self._until(functools.partial(self._sprung_or_over, sprung), limit, f"died {point}", process)
                 assert sprung.is_set(), f"all is over, and never: died {point}; {self.died}\n{self.said}"
             self._disarm()
+            self.held.clear()
             self.died.append(str(point))
         with self._process() as process:
             self._until(self.over, limit, "all is gone", process)

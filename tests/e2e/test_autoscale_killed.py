@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,21 +66,24 @@ def points() -> list[list[Point]]:
     return [found[number::LIVES] for number in range(LIVES)]
 
 
+def begin(stack: contextlib.ExitStack, url: str, shared: Path, number: int, environment: dict[str, str]) -> Life:
+    """A cluster of its own on an embedded AWS that all share, behind a door of its own."""
+    folder, held = shared / f"life{number}", threading.Event()
+    (folder / "aws").mkdir(parents=True)
+    text = CLUSTER % number
+    (folder / "cluster.yaml").write_text(text, encoding="utf-8")
+    place = stack.enter_context(world_at(url, text, folder, zones=1, never=lambda _: held.is_set()))
+    faulty = stack.enter_context(serve([], url))
+    kept = (shared / "aws" / "server.json").read_text(encoding="utf-8")
+    embedded.point(folder / "aws" / "server.json", kept, faulty)
+    env = {"INFRA_LOCAL_DIR": str(folder / "aws"), "KUBECONFIG": str(place.kubectl.config)}
+    return Life(place, faulty, folder, {**environment, **env}, held)
+
+
 def test_killed_at_every_kind_of_request_of_its_life(tmp_path: Path, session_environment: dict[str, str]) -> None:
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(embedded_aws(tmp_path))
-        lives = []
-        for number in range(LIVES):
-            folder = tmp_path / f"life{number}"
-            (folder / "aws").mkdir(parents=True)
-            text = CLUSTER % number
-            (folder / "cluster.yaml").write_text(text, encoding="utf-8")
-            place = stack.enter_context(world_at(url, text, folder, zones=1))
-            faulty = stack.enter_context(serve([], url))
-            kept = (tmp_path / "aws" / "server.json").read_text(encoding="utf-8")
-            embedded.point(folder / "aws" / "server.json", kept, faulty)
-            env = {"INFRA_LOCAL_DIR": str(folder / "aws"), "KUBECONFIG": str(place.kubectl.config)}
-            lives.append(Life(place, faulty, folder, {**session_environment, **env}))
+        lives = [begin(stack, url, tmp_path, number, session_environment) for number in range(LIVES)]
         lives[0].place.limits({"region": FIRST, "type": "p3.*", "machines": 0}, retry_seconds=3600)
         for life in lives:
             for thing in (GANG, job("prepare", 10, cpu="1200m"), job("train", 2, "train", cpu="8", gpu="4")):
