@@ -53,23 +53,7 @@ cookbook_file '/usr/local/lib/infra/control-plane' do
 end
 
 systemd_unit 'infra-control-plane.service' do
-  content <<~UNIT
-    [Unit]
-    Description=This machine becomes one of the Kubernetes control plane
-    Documentation=file:/usr/local/lib/infra/control-plane
-    After=cloud-init.service network-online.target containerd.service
-    Wants=network-online.target
-    ConditionPathExists=/etc/infra/place.json
-    StartLimitIntervalSec=0
-
-    [Service]
-    ExecStart=/usr/local/lib/infra/control-plane
-    Restart=on-failure
-    RestartSec=30
-
-    [Install]
-    WantedBy=multi-user.target
-  UNIT
+  content InfraKubernetes.boot_unit('control-plane', 'This machine becomes one of the Kubernetes control plane')
   action %i[create enable]
 end
 

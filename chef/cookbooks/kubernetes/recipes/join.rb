@@ -20,22 +20,8 @@ package %w[curl jq]
 end
 
 systemd_unit 'infra-join.service' do
-  content <<~UNIT
-    [Unit]
-    Description=This machine becomes a node of its Kubernetes cluster
-    Documentation=file:/usr/local/lib/infra/join
-    After=cloud-init.service network-online.target containerd.service nvidia-persistenced.service
-    Wants=network-online.target
-    ConditionPathExists=/etc/infra/place.json
-    StartLimitIntervalSec=0
-
-    [Service]
-    ExecStart=/usr/local/lib/infra/join
-    Restart=on-failure
-    RestartSec=30
-
-    [Install]
-    WantedBy=multi-user.target
-  UNIT
+  content InfraKubernetes.boot_unit(
+    'join', 'This machine becomes a node of its Kubernetes cluster', after: %w[nvidia-persistenced.service]
+  )
   action %i[create enable]
 end
