@@ -128,7 +128,7 @@ def again(site: Site, item: RegionPlan, sink: RegionSink | None = None) -> Regio
     if problems:
         head = f"{LINKS}: with the regions there, the plan would do something else"
         raise StalePlan(head, problems=[Problem(head, why="nothing was touched there", fix=applying.AGAIN), *problems])
-    return replace(fresh, ends=_plain(site.ends))
+    return replace(fresh, ends=_plain(site.ends), leftovers=item.leftovers)
 
 
 def unforeseen(shown: RegionPlan, fresh: RegionPlan) -> list[Change]:

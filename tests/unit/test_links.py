@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,9 +25,10 @@ from infra.cloud.planning import Request
 from infra.cloud.project import joining, links
 from infra.cloud.project.provider import ProviderLine, online
 from infra.cloud.work import Work
+from infra.errors import StalePlan
 from infra.plan import steps
 from infra.plan.drift import drift, lasting
-from infra.plan.model import LINKS, Change, Plan, RegionPlan, from_data
+from infra.plan.model import LINKS, Change, Leftover, Plan, RegionPlan, from_data
 from infra.plan.words import title
 from infra.spec.addresses import region_blocks
 from infra.spec.load import load
@@ -198,6 +200,21 @@ def test_the_second_plan_may_do_no_more_than_was_shown() -> None:
     assert fresh({"b": "9", "d": "9"}, b="create", d="create") == []  # it went with its table
     assert fresh({"c": "9"}, c="delete") == []
     assert fresh({"a": "1", "c": "9", "x": "1"}, a="delete", c="create", x="create") == ["a", "c", "x"]
+
+
+def test_what_is_planned_again_keeps_what_is_left_over_or_says_what_is_new(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = change("module.link_a__b.x.y", "create")
+    loose = (Leftover("aws_vpc_peering_connection", "pcx-1"),)
+    shown = RegionPlan(LINKS, (made,), world={made.address: "1"}, waits=(WEST,), leftovers=loose)
+    answers = [RegionPlan(LINKS, (made,), world={made.address: world}, file=world) for world in "12"]
+    monkeypatch.setattr("infra.cloud.planning.plan_region", lambda *_: answers.pop(0))
+    assert planned.again(site, replace(shown, waits=())).file == ""  # nothing to wait for: as it was
+    fresh = planned.again(site, shown)
+    assert (fresh.file, fresh.leftovers) == ("1", loose) and fresh.ends[WEST]["vpc"] == f"vpc-{WEST}"
+    with pytest.raises(StalePlan, match="links: with the regions there"):
+        planned.again(site, shown)
 
 
 # ---- order, drift
