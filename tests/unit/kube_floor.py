@@ -62,8 +62,9 @@ esac
 # etcd's members stand in the file etcd that all machines share; alive/ADDRESS is there for those that answer.
 KUBECTL = """#!/bin/sh
 lab=$(dirname "$INFRA_PREFIX")/lab
+echo "$*" >>"$lab/kubectl"
 case "$*" in
-    *'member list') cat "$lab/etcd" 2>/dev/null || : ;;
+    *'exec etcd-'*'member list') cat "$lab/etcd" 2>/dev/null || : ;;
     *'endpoint health') host=${*#*--endpoints https://} && [ -e "$lab/alive/${host%%:*}" ] ;;
     *'member remove '*) echo "removed ${*##* }" >>"$lab/removed" && sed -i "/^${*##* },/d" "$lab/etcd" ;;
     *'delete node '*) echo "$*" | sed 's/.*delete/delete/' >>"$lab/removed" ;;
@@ -201,7 +202,8 @@ class Lab:
             for path, text in {
                 "etc/kubernetes/pki/ca.crt": authority,
                 "etc/kubernetes/manifests/kube-apiserver.yaml": "api",
-                "etc/kubernetes/kubelet.conf": f"    user: system:node:{box.name}\n",
+                "etc/kubernetes/manifests/etcd.yaml": f"    - --name={box.name}.lab\n",
+                "etc/kubernetes/kubelet.conf": "    user: default-auth\n",
                 "etc/kubernetes/admin.conf": f"    server: https://{self.loaded.cluster.api}\n",
                 "var/lib/kubelet/pki/kubelet-client-current.pem": "pem",
                 "var/lib/infra/kube/done": "",

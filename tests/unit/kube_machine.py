@@ -33,10 +33,11 @@ done
 becomes() {
     mkdir -p "$etc/pki" "$etc/manifests" "$INFRA_PREFIX/var/lib/kubelet/pki"
     cp "$1" "$etc/pki/ca.crt"
-    echo "    user: system:node:$(sed -n 's/.*"name": "\([^"]*\)".*/\1/p' "$config" | head -n 1)" >"$etc/kubelet.conf"
+    echo kubelet >"$etc/kubelet.conf"
     echo pem >"$INFRA_PREFIX/var/lib/kubelet/pki/kubelet-client-current.pem"
     [ "$2" = plane ] || return 0
     echo api >"$etc/manifests/kube-apiserver.yaml"
+    echo "    - --name=$(sed -n 's/.*"name": "\([^"]*\)".*/\1/p' "$config" | head -n 1)" >"$etc/manifests/etcd.yaml"
     server=$(sed -n 's/.*"\(controlPlane\|apiServer\)Endpoint": "\([^"]*\)".*/\2/p' "$config" | head -n 1)
     cat >"$etc/admin.conf" <<END
 # admin of $(basename "$INFRA_PREFIX")

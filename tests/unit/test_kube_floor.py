@@ -273,6 +273,7 @@ def test_the_member_of_a_machine_that_the_file_has_no_more_is_removed_when_it_is
     members(lab, "t-01", "t-02", "old", "older", alive="t-01 t-02 old")
     up(lab, "t-03")
     assert removed(lab) == ["removed 3f0e1d2c3b4a596", "delete node older --ignore-not-found"], "old answers yet"
+    assert "exec etcd-t-01.lab -- etcdctl" in (lab.top / "lab/kubectl").read_text()
 
 
 def test_a_member_is_retired_by_hand_when_it_is_gone(lab: Lab) -> None:
