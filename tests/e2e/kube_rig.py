@@ -17,13 +17,25 @@ HERE = "/usr/local/lib/infra"
 PACKAGES = ("curl", "jq", "openssl")
 
 
+BLOCK = r"<<~UNIT\n(.*?)\n +UNIT"
+CALL = r"InfraKubernetes\.boot_unit\(\s*'(.*?)',\s*'(.*?)'(?:,\s*after: %w\[(.*?)\])?\s*\)"
+
+
 def units() -> dict[str, str]:
     """The services that the recipes write, by name."""
+    book = CHEF / "cookbooks/kubernetes"
+    boot = re.search(BLOCK, (book / "libraries/infra_kubernetes.rb").read_text(), re.S)
+    assert boot is not None
     found = {}
     for recipe in ("join", "control_plane", "address"):
-        text = (CHEF / f"cookbooks/kubernetes/recipes/{recipe}.rb").read_text()
-        for name, body in re.findall(r"systemd_unit '([\w.-]+)' do\n +content <<~UNIT\n(.*?)\n +UNIT", text, re.S):
+        text = (book / f"recipes/{recipe}.rb").read_text()
+        for name, body in re.findall(rf"systemd_unit '([\w.-]+)' do\n +content {BLOCK}", text, re.S):
             found[name] = re.sub(r"(?m)^ {4}", "", body) + "\n"
+        for name, program, title, after in re.findall(rf"systemd_unit '([\w.-]+)' do\n +content {CALL}", text):
+            unit = re.sub(r"(?m)^ {6}", "", boot[1]).replace("#{program}", program).replace("#{description}", title)
+            words = re.sub(r"#\{\['(.*)', \*after\]\.join\(' '\)\}", rf"\1 {after}", unit).replace("', '", " ")
+            assert "#{" not in words
+            found[name] = words + "\n"
     expected = {f"infra-{name}.service" for name in ("join", "control-plane", "kube-renew", "kube-address")}
     assert set(found) == expected | {"infra-kube-renew.timer"}
     return found
