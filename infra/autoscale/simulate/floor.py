@@ -119,8 +119,9 @@ class Floor:
         return list(self._nominated.get(self.names[row], {}).values())
 
     def _hold(self, pod: Pod, row: int, sign: int) -> None:
-        held = self._held.setdefault(pod.needs.priority, np.zeros_like(self.free))
-        held[row] += sign * self.vector(pod.needs)
+        if pod.needs.priority not in self._held:
+            self._held[pod.needs.priority] = np.zeros_like(self.free)
+        self._held[pod.needs.priority][row] += sign * self.vector(pod.needs)
 
     def _room(self, rows: Ints, priority: int) -> Ints:
         """What is free of these rows for a pod of a priority: less what is kept for nominated ones."""
@@ -209,6 +210,7 @@ class Floor:
             if homes and homes != {value}:
                 continue
             found: dict[str, str] = {}
+            freed = set(self._freed)
             for pod in pods:
                 promised = nominated.get(pod.key, "")
                 name = self.find(pod, values[value], nominated=promised)
@@ -222,6 +224,7 @@ class Floor:
                 self.take(pod, found[pod.key])
                 if nominated.get(pod.key) in self.rows:
                     self._hold(pod, self.rows[nominated[pod.key]], 1)
+            self._freed = freed  # nothing came free by a trial
             if len(found) == len(pods):
                 return found
         return {}

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from infra.autoscale.room import Ints
 from infra.autoscale.simulate.floor import Floor
 from infra.autoscale.simulate.trace import GPU, Job
 from infra.autoscale.snapshot import REGION, ZONE
@@ -73,7 +74,11 @@ class Queue:
             gang = job.pod.needs.gang
             if gang is not None and self.gangs:
                 alike = self._alike_gang(gang.name) if many else gang.name
-                if alike not in tried and not self._bind_gang(gang.name, told):
+                if alike in tried:
+                    continue
+                if many and kind not in fresh and not self._could_now(gang.name, freed):
+                    tried.add(alike)
+                elif not self._bind_gang(gang.name, told):
                     tried.update((alike, gang.name))
                 continue
             # What waited before found no room on the other machines, and they have no more now.
@@ -99,6 +104,11 @@ class Queue:
             bare = Counter(one._replace(gang=one.gang and one.gang._replace(name="")) for one in some)
             known = self._likeness[name] = frozenset(bare.items())
         return known
+
+    def _could_now(self, name: str, freed: Ints) -> bool:
+        """Whether any pod of a gang that found no room before fits on what came free."""
+        some = {job.pod.needs: job.pod for key in self.members[name] if (job := self.waiting.get(key))}
+        return any(self.floor.find(pod, among=freed) for pod in some.values())
 
     def _bind_gang(self, name: str, told: Callable[[Job, str], None]) -> bool:
         members = [self.waiting[key] for key in sorted(self.members[name]) if key in self.waiting]
