@@ -26,6 +26,7 @@ class Seen:
     vpcs: Mapping[str, Item] = field(default_factory=dict)
     subnets: Mapping[str, Item] = field(default_factory=dict)
     nats: Mapping[str, Item] = field(default_factory=dict)
+    peerings: Mapping[str, Item] = field(default_factory=dict)
     groups: Mapping[str, Item] = field(default_factory=dict)
     activities: Mapping[str, Sequence[Item]] = field(default_factory=dict)
     templates: Mapping[str, Item] = field(default_factory=dict)
@@ -37,8 +38,8 @@ class Seen:
     buckets: Mapping[str, bool] = field(default_factory=dict)
 
 
-def look(session: Session, known: Known) -> Seen:
-    """One pass over the region. Raises what the first refused call says."""
+def look(session: Session, known: Known, peerings: Sequence[str] = ()) -> Seen:
+    """One pass over the region; ``peerings`` are the ids of its links. Raises what the first refused call says."""
     eye = _Eye(session, known.region)
     session.client("ec2", known.region)  # loads botocore once, before the threads would all do so
     groups = _names(known, "aws_autoscaling_group")
@@ -47,6 +48,13 @@ def look(session: Session, known: Known) -> Seen:
         "subnets": lambda: eye.ec2("describe_subnets", "Subnets", "SubnetId", "subnet-id", _ids(known, "aws_subnet")),
         "nats": lambda: eye.ec2(
             "describe_nat_gateways", "NatGateways", "NatGatewayId", "nat-gateway-id", _ids(known, "aws_nat_gateway")
+        ),
+        "peerings": lambda: eye.ec2(
+            "describe_vpc_peering_connections",
+            "VpcPeeringConnections",
+            "VpcPeeringConnectionId",
+            "vpc-peering-connection-id",
+            peerings,
         ),
         "templates": lambda: eye.templates(_names(known, "aws_launch_template")),
         "groups": lambda: eye.groups(groups),

@@ -10,6 +10,7 @@ from typing import Any
 from infra.cloud.describing import Item
 from infra.cloud.health import Seen
 from infra.cloud.mending.known import Known, Thing
+from infra.cloud.project.links import sides
 from infra.cloud.refusals import launch
 from infra.plan.noise import AUTOSCALER
 
@@ -29,8 +30,8 @@ CAPACITY = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One row. ``kind``: network, nat, pool, host, control-plane, balancer, efs or s3; ``facts`` are by kind (see
-    docs/json.md). Healthy is what has no problem."""
+    """One row. ``kind``: network, nat, peering, pool, host, control-plane, balancer, efs or s3; ``facts`` are by kind
+    (see docs/json.md). Healthy is what has no problem."""
 
     part: str
     kind: str
@@ -47,9 +48,9 @@ class Part:
         return {**asdict(self), "healthy": self.healthy, "problems": list(self.problems)}
 
 
-def parts(known: Known, seen: Seen) -> list[Part]:
-    """Every part that has a health, in the order of cluster.yaml."""
-    found = [*_network(known, seen)]
+def parts(known: Known, seen: Seen, peerings: Sequence[Thing] = ()) -> list[Part]:
+    """Every part that has a health, in the order of cluster.yaml. ``peerings`` join the region with others."""
+    found = [*_network(known, seen), *(_peering(thing, known.region, seen) for thing in peerings)]
     found += _pools(known, seen)
     machines = [_machine(thing, seen) for thing in known.of("aws_instance")]
     found += [part for part in machines if part.kind == "host"]
@@ -80,6 +81,15 @@ def _network(known: Known, seen: Seen) -> Iterator[Part]:
         yield Part(
             "network", "nat", thing.id, state, {"zone": thing.key, "address": ", ".join(addresses)}, tuple(wrong)
         )
+
+
+def _peering(thing: Thing, region: str, seen: Seen) -> Part:
+    """The way to another region, as this side sees it."""
+    item = seen.peerings.get(thing.id)
+    state = str(item["Status"]["Code"]) if item else "gone"
+    far = next((name for name in sides(thing.address) if name != region), "")
+    problems = () if state in ("active", "provisioning") else (GONE if item is None else f"is {state}",)
+    return Part("network", "peering", thing.id, state, {"region": far}, problems)
 
 
 def _network_facts(vpc: Item | None, seen: Seen) -> dict[str, Any]:

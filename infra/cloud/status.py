@@ -15,14 +15,15 @@ from infra.cloud.journal.records import Record
 from infra.cloud.locks import Lock
 from infra.cloud.mending import known as knowing
 from infra.cloud.mending import restart
-from infra.cloud.mending.known import Known
+from infra.cloud.mending.known import Known, Thing
 from infra.cloud.parts import Part
 from infra.cloud.pricing import costs
+from infra.cloud.project.links import sides
 from infra.cloud.site import Site
 from infra.cloud.work import now
 from infra.errors import LocalError, NoPlan, UsageError
 from infra.plan.machines import machines
-from infra.plan.model import Cost, Machine, total
+from infra.plan.model import LINKS, Cost, Machine, total
 
 STOPPED = "the embedded AWS is not running: what was in it is gone (infra plan starts a new one, and plans it all anew)"
 RESTARTED = "the embedded AWS was started anew and keeps nothing: what was in it is gone (infra plan plans it all anew)"
@@ -119,7 +120,11 @@ def look(site: Site, asked: Sequence[str] = ()) -> Status:
     session = _session(site)
     gone = knowing.leftover_regions(site) if session or not site.cluster.state.s3 else []
     regions = _wanted(site, asked, gone)
-    found = each(regions, lambda region: _region(site, region)) if session else _stopped(site, regions)
+    if session:
+        peerings = _peerings(site)
+        found = each(regions, lambda region: _region(site, region, peerings))
+    else:
+        found = _stopped(site, regions)
     past = history.History(site.cluster, site.work, session if site.cluster.state.s3 else None)
     records = past.read()
     held = locks.every(site.cluster, site.work, tuple(regions), session)
@@ -167,16 +172,22 @@ def _stopped(site: Site, regions: Sequence[str]) -> list[RegionStatus]:
     ]
 
 
-def _region(site: Site, region: str) -> RegionStatus:
+def _peerings(site: Site) -> list[Thing]:
+    """What joins the regions, as the state of the links has it."""
+    return knowing.read(site, LINKS).of("aws_vpc_peering_connection") if knowing.has_links(site) else []
+
+
+def _region(site: Site, region: str, peerings: Sequence[Thing]) -> RegionStatus:
     known = knowing.read(site, region)
     if not known.things:
         return RegionStatus(region, 0, known.serial)
-    seen = health.look(site.session, known)
+    mine = [thing for thing in peerings if region in sides(thing.address)]
+    seen = health.look(site.session, known, [thing.id for thing in mine])
     nothing = not (seen.vpcs or seen.groups or seen.instances or seen.file_systems)
     if site.cluster.local and nothing and restart.lost(site, known):
         return RegionStatus(region, len(known.things), known.serial, lost=RESTARTED)
     cost = costs.of_raw_state(_as_now(known, seen), region).sum
-    return RegionStatus(region, len(known.things), known.serial, tuple(reading.parts(known, seen)), cost)
+    return RegionStatus(region, len(known.things), known.serial, tuple(reading.parts(known, seen, mine)), cost)
 
 
 def _as_now(known: Known, seen: health.Seen) -> dict[str, Any]:

@@ -69,7 +69,9 @@ def _table(region: RegionStatus) -> Table:
 
 
 def _tone(part: Part) -> str:
-    return "green" if part.state in ("available", "running") or part.kind in ("pool", "balancer") else "yellow"
+    return (
+        "green" if part.state in ("active", "available", "running") or part.kind in ("pool", "balancer") else "yellow"
+    )
 
 
 def ident(part: Part) -> str:
@@ -90,6 +92,10 @@ def _network(said: Mapping[str, Any]) -> Sequence[str]:
 
 def _nat(said: Mapping[str, Any]) -> Sequence[str]:
     return [f"NAT {said['zone']}", said["address"]]
+
+
+def _peering(said: Mapping[str, Any]) -> Sequence[str]:
+    return [f"peering with {said['region']}"]
 
 
 def _pool(said: Mapping[str, Any]) -> Sequence[str]:
@@ -131,6 +137,7 @@ def _balancer(said: Mapping[str, Any]) -> Sequence[str]:
 _WORDS = {
     "network": _network,
     "nat": _nat,
+    "peering": _peering,
     "pool": _pool,
     "host": _machine,
     "control-plane": _machine,

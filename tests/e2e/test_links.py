@@ -91,6 +91,13 @@ def test_from_a_killed_first_apply_to_the_end_of_a_region(infra: Infra) -> None:
     whole = {"us-west-2": [{REGIONS["us-east-1"]}] * 2, "us-east-1": [{REGIONS["us-west-2"]}] * 2}
     assert joined(infra) == whole
 
+    def peerings() -> set[tuple[str, str, str]]:
+        found = infra("status", "--json").json["regions"]
+        parts = [(region["region"], part) for region in found for part in region["parts"]]
+        return {(near, part["facts"]["region"], part["state"]) for near, part in parts if part["kind"] == "peering"}
+
+    assert peerings() == {("us-west-2", "us-east-1", "active"), ("us-east-1", "us-west-2", "active")}
+
     # A region that the file names no more is parted from the others, and then destroyed.
     infra.write(LAB.replace(", us-east-1]", "]").replace("10.40.0.0/16", "10.40.0.0/17"))
     last = infra("destroy", "--region", "us-east-1", "--yes-i-mean", "demo")

@@ -117,7 +117,7 @@ def test_status() -> None:
     for part in [part for region in found["regions"] for part in region["parts"] if part["facts"]]:
         seen.add(part["kind"])
         table(part["facts"], f"facts of a {facts.get(part['kind'], part['kind'])}", extra=("existing",))
-    assert seen == {"network", "nat", "pool", "host", "efs", "control-plane", "balancer"}
+    assert seen == {"network", "nat", "peering", "pool", "host", "efs", "control-plane", "balancer"}
     assert set(found["last"]) == {"number", "command", "status", "who", "started", "ended", "as_of"}
     assert set(found["plan"]) == {"created", "who", "stale", "changes", "problem"}
     pool = next(part for part in found["regions"][0]["parts"] if part["kind"] == "pool")

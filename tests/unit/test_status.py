@@ -42,6 +42,7 @@ KNOWN = Known(
     ),
     serial=7,
 )
+WAY = thing("module.link_us_east_1__us_west_2.aws_vpc_peering_connection.this", id="pcx-1")
 GROUP = {
     "AutoScalingGroupName": "lab-gpu",
     "MinSize": 0,
@@ -121,6 +122,15 @@ def test_everything_gone() -> None:
     found = parts(KNOWN, Seen())
     assert [part.state for part in found] == ["gone"] * 8
     assert all(part.problems == (GONE,) for part in found)
+
+
+@pytest.mark.parametrize(("code", "well"), [("active", True), ("provisioning", True), ("failed", False)])
+def test_the_way_to_another_region(code: str, well: bool) -> None:
+    seen = replace(WELL, peerings={"pcx-1": {"Status": {"Code": code}}})
+    part = by_kind(parts(KNOWN, seen, [WAY]))["peering"]
+    assert (part.part, part.id, part.state, part.healthy) == ("network", "pcx-1", code, well)
+    assert part.facts == {"region": "us-east-1"}
+    assert by_kind(parts(KNOWN, WELL, [WAY]))["peering"].problems == (GONE,)
 
 
 def test_a_pool_in_trouble() -> None:
@@ -267,13 +277,14 @@ ILL = replace(
     activities={"lab-gpu": [NO_CAPACITY]},
     instances={**WELL.instances, "i-1": {**RUNNING, "State": {"Name": "stopped"}}},
     buckets={},
+    peerings={"pcx-1": {"Status": {"Code": "failed"}}},
 )
 RECORD = Record(3, "2026-11-22T01:00:00Z", "ada@laptop", 1, "p", "s", "", status="done", ended="2026-11-22T01:01:00Z")
 WHOLE = Status(
     "lab",
     "2026-11-22T01:02:03Z",
     regions=(
-        RegionStatus("us-west-2", 12, 7, tuple(parts(KNOWN, ILL)), Cost(3.5, unknown=("NAT gateway",))),
+        RegionStatus("us-west-2", 12, 7, tuple(parts(KNOWN, ILL, [WAY])), Cost(3.5, unknown=("NAT gateway",))),
         RegionStatus("us-east-1"),
         RegionStatus("eu-west-1", 30, lost=RESTARTED),
         RegionStatus(
