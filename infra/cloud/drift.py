@@ -125,7 +125,8 @@ def _refreshed(site: Site, known: Known, sink: RegionSink | None) -> tuple[Chang
     emit = None if sink is None else lambda event: sink(region, event)
     path = terraform.folder / DRIFT_FILE
     try:
-        outcome = terraform.plan(Path(DRIFT_FILE), emit, refresh_only=True, lock=False)
+        targets = _made(site, known)
+        outcome = terraform.plan(Path(DRIFT_FILE), emit, targets=targets, refresh_only=True, lock=False)
         if not outcome.drift:
             return tuple(lasting(((thing.address, thing.type, thing.values) for thing in known.things), others))
         shown = terraform.show(Path(DRIFT_FILE))
@@ -134,6 +135,14 @@ def _refreshed(site: Site, known: Known, sink: RegionSink | None) -> tuple[Chang
         return (*changed, *(change for change in lasting(resources(shown), others) if change.address not in seen))
     finally:
         path.unlink(missing_ok=True)
+
+
+def _made(site: Site, known: Known) -> list[str]:
+    """The modules to look at; [] for all, where each has made something. One that has not yet has no outputs, by which
+    Terraform would work out the others' values."""
+    made = {".".join(thing.address.split(".")[:2]) for thing in known.things if thing.address.startswith("module.")}
+    calls = {f"module.{name}" for name in site.project(known.region).get("module", {})}
+    return sorted(made) if calls - made else []
 
 
 def _lost(address: str, kind: str) -> Change:
