@@ -56,13 +56,15 @@ class Machine:
     @property
     def pid(self) -> int:
         """The first process of the machine, as the host numbers it; 0 when it is off."""
-        for listing in (self.cgroup / "cgroup.procs", *self.cgroup.rglob("cgroup.procs")):
-            with contextlib.suppress(OSError):  # it may end while we look
-                for pid in listing.read_text().split():
-                    status = Path(f"/proc/{pid}/status").read_text()
-                    names = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()
-                    inside = Path(f"/proc/{pid}/root")
-                    if names[-1] == "1" and (inside / "run/.boot_id").exists() and not (inside / ".host").exists():
+        # Whatever is looked at may end meanwhile: a service's folder, a process.
+        for folder, _, _ in os.walk(self.cgroup):
+            for pid in _lines(Path(folder, "cgroup.procs")):
+                inside = Path(f"/proc/{pid}/root")
+                names = next((line for line in _lines(Path(f"/proc/{pid}/status")) if line.startswith("NSpid:")), "")
+                if names.split()[-1:] != ["1"]:
+                    continue
+                with contextlib.suppress(OSError):
+                    if (inside / "run/.boot_id").exists() and not (inside / ".host").exists():
                         return int(pid)
         return 0
 
@@ -206,6 +208,14 @@ def _inside(argv: list[str], stdin: str, timeout: float) -> Ran:
                     process.kill()
                     late.timeout = timeout
                     raise
+
+
+def _lines(path: Path) -> list[str]:
+    """Of a file of the kernel's; [] when what it is about has ended."""
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
 
 
 def _tail(path: Path) -> str:
