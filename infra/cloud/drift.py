@@ -83,7 +83,7 @@ def _data(region: RegionDrift) -> dict[str, Any]:
 def look(site: Site, regions: Sequence[str] = (), sink: RegionSink | None = None) -> Drift:
     """Look at every wanted region side by side. The caller holds the work folder's lock."""
     wanted = planning.wanted_regions(site, regions)
-    if not regions and knowing.has_links(site) and knowing.read(site, LINKS).things:
+    if not regions and knowing.between(site).things:
         site.ends = links.ends(site)
         wanted.append(LINKS)
     found = each(wanted, lambda region: _region(site, region, sink))
@@ -141,8 +141,7 @@ def _made(site: Site, known: Known) -> list[str]:
     """The modules to look at; [] for all, where each has made something. One that has not yet has no outputs, by which
     Terraform would work out the others' values."""
     made = {".".join(thing.address.split(".")[:2]) for thing in known.things if thing.address.startswith("module.")}
-    calls = {f"module.{name}" for name in site.project(known.region).get("module", {})}
-    return sorted(made) if calls - made else []
+    return sorted(made) if planning.calls(site, known.region) - made else []
 
 
 def _lost(address: str, kind: str) -> Change:

@@ -226,8 +226,13 @@ def wanted_targets(site: Site, region: str, only: Sequence[str]) -> list[str] | 
     """Terraform targets for ``--only``; [] for everything, None when the region has none of it."""
     if not only or region == LINKS:
         return []
-    calls = root.build(site.cluster, region, site.line).get("module", {})
-    return [f"module.{name}" for name in map(words.module, only) if name in calls] or None
+    there = calls(site, region)
+    return [name for name in (f"module.{words.module(part)}" for part in only) if name in there] or None
+
+
+def calls(site: Site, region: str) -> set[str]:
+    """The addresses of the modules that the region's project calls."""
+    return {f"module.{name}" for name in site.project(region).get("module", {})}
 
 
 def check_parts(site: Site, only: Sequence[str]) -> None:

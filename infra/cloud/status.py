@@ -23,7 +23,7 @@ from infra.cloud.site import Site
 from infra.cloud.work import now
 from infra.errors import LocalError, NoPlan, UsageError
 from infra.plan.machines import machines
-from infra.plan.model import LINKS, Cost, Machine, total
+from infra.plan.model import Cost, Machine, total
 
 STOPPED = "the embedded AWS is not running: what was in it is gone (infra plan starts a new one, and plans it all anew)"
 RESTARTED = "the embedded AWS was started anew and keeps nothing: what was in it is gone (infra plan plans it all anew)"
@@ -121,7 +121,7 @@ def look(site: Site, asked: Sequence[str] = ()) -> Status:
     gone = knowing.leftover_regions(site) if session or not site.cluster.state.s3 else []
     regions = _wanted(site, asked, gone)
     if session:
-        peerings = _peerings(site)
+        peerings = knowing.between(site).of("aws_vpc_peering_connection")
         found = each(regions, lambda region: _region(site, region, peerings))
     else:
         found = _stopped(site, regions)
@@ -170,11 +170,6 @@ def _stopped(site: Site, regions: Sequence[str]) -> list[RegionStatus]:
         RegionStatus(known.region, len(known.things), known.serial, lost=STOPPED if known.things else "")
         for known in found
     ]
-
-
-def _peerings(site: Site) -> list[Thing]:
-    """What joins the regions, as the state of the links has it."""
-    return knowing.read(site, LINKS).of("aws_vpc_peering_connection") if knowing.has_links(site) else []
 
 
 def _region(site: Site, region: str, peerings: Sequence[Thing]) -> RegionStatus:

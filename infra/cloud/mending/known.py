@@ -134,9 +134,12 @@ def providers(state: Known) -> set[str]:
 
 def neighbours(site: Site, region: str) -> list[tuple[str, Mapping[str, Any]]]:
     """(type, values) of what the project between the regions puts into things of this one: its routes."""
-    if region == LINKS or not has_links(site):
-        return []
-    return [(thing.type, thing.values) for thing in read(site, LINKS).of("aws_route")]
+    return [] if region == LINKS else [(thing.type, thing.values) for thing in between(site).of("aws_route")]
+
+
+def between(site: Site) -> Known:
+    """The state of the links; an empty one, and nothing is asked, where there can be none."""
+    return read(site, LINKS) if has_links(site) else Known(LINKS)
 
 
 def has_links(site: Site) -> bool:

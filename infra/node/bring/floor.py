@@ -13,7 +13,7 @@ import binascii
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -21,6 +21,7 @@ from infra.errors import InfraError, Interrupted, NodeBusy, NodeFailed
 from infra.node import scripts
 from infra.node.inventory.inventory import Inventory
 from infra.node.model import Node
+from infra.node.ssh.channel import Blob, Ran
 from infra.node.ssh.fleet import Connection, Fleet
 from infra.proc import SECRETS
 from infra.spec.load import Loaded
@@ -156,7 +157,9 @@ class Floor:
                 self._may_make(connection, parts, silent)
                 say("makes the cluster")
             text = (
-                self._invite(connection, member, [place(connection.node), *map(place, self.planes)]) if member else ""
+                self._invite(connection, member, [node.address for node in (connection.node, *self.planes)])
+                if member
+                else ""
             )
             self._made(connection, "make", self._given(labels, text))
             return True
@@ -243,14 +246,9 @@ class Floor:
 
     def _made(self, connection: Connection, verb: str, given: dict[str, object]) -> None:
         blobs = {"given": lambda: json.dumps(given).encode()}
-        end = time.monotonic() + MAKE
-        while True:
-            ran = connection.run(scripts.text("plane"), verb, deadline=MAKE, blobs=blobs, check=False)
-            if ran.code == 0:
-                return
-            if ran.code != BUSY or time.monotonic() > end:
-                raise failed(connection.node, ran.out, self.loaded.cluster.cluster)
-            connection.fleet.pause(self.pause)
+        ran = _run(connection, [verb], MAKE, self.pause, MAKE, blobs)
+        if ran.code != 0:
+            raise failed(connection.node, ran.out, self.loaded.cluster.cluster)
 
     def _on(self, connection: Connection, node: Node, *words: str, deadline: float) -> str:
         """What the script says on a machine of the control plane; by this connection where it is that very machine."""
@@ -267,28 +265,37 @@ def link(fleet: Fleet, loaded: Loaded, node: Node) -> Connection:
     return fleet.connect(node)
 
 
-def place(node: Node) -> str:
-    return node.address
-
-
 def _asked(
     connection: Connection, words: Iterable[str], deadline: float, pause: float = PAUSE, patience: float = PATIENCE
 ) -> str:
-    """What the script says there; while that machine is at work for somebody else, that is waited for."""
+    """What the script says there. Raises NodeBusy, NodeFailed."""
+    ran = _run(connection, words, deadline, pause, patience)
+    if ran.code == 0:
+        return ran.out
+    why = "\n".join((ran.err.strip() or ran.out.strip()).splitlines()[-6:])
+    node = connection.node
+    if ran.code == BUSY:
+        raise NodeBusy(f"{node.name} is at work for somebody else", where=node.where or node.login, why=why)
+    fix = "mend what it says, then run the same command again"
+    raise NodeFailed(
+        f"{node.name}, of the control plane, cannot help", where=node.where or node.login, why=why, fix=fix
+    )
+
+
+def _run(
+    connection: Connection,
+    words: Iterable[str],
+    deadline: float,
+    pause: float,
+    patience: float,
+    blobs: Mapping[str, Blob] = {},
+) -> Ran:
+    """Run the script there; while that machine is at work for somebody else, that is waited for."""
     end = time.monotonic() + patience
     while True:
-        ran = connection.run(scripts.text("plane"), *words, deadline=deadline, check=False)
-        if ran.code == 0:
-            return ran.out
-        why = "\n".join((ran.err.strip() or ran.out.strip()).splitlines()[-6:])
-        node = connection.node
-        if ran.code != BUSY:
-            fix = "mend what it says, then run the same command again"
-            raise NodeFailed(
-                f"{node.name}, of the control plane, cannot help", where=node.where or node.login, why=why, fix=fix
-            )
-        if time.monotonic() > end:
-            raise NodeBusy(f"{node.name} is at work for somebody else", where=node.where or node.login, why=why)
+        ran = connection.run(scripts.text("plane"), *words, deadline=deadline, blobs=blobs, check=False)
+        if ran.code != BUSY or time.monotonic() > end:
+            return ran
         connection.fleet.pause(pause)
 
 
