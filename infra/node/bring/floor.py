@@ -156,11 +156,8 @@ class Floor:
             else:
                 self._may_make(connection, parts, silent)
                 say("makes the cluster")
-            text = (
-                self._invite(connection, member, [node.address for node in (connection.node, *self.planes)])
-                if member
-                else ""
-            )
+            machines = [node.address for node in (connection.node, *self.planes)]
+            text = self._invite(connection, member, machines) if member else ""
             self._made(connection, "make", self._given(labels, text))
             return True
 
